@@ -1,0 +1,15 @@
+//! The pure core: what was observed and `now` come in, a decision and its reasons go out.
+//!
+//! Nothing in here reads a clock, a file or the network, logs, or depends on the order of a hash.
+//! Equal inputs and memory give equal bytes.
+
+pub mod numeric;
+pub mod units;
+
+pub mod observation;
+pub mod series;
+pub mod setup;
+
+pub mod decision;
+
+pub mod step;

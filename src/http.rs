@@ -1,0 +1,1 @@
+//! What people and probes look at: health, metrics, the API.

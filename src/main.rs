@@ -1,0 +1,3 @@
+//! The `prescale` command.
+
+fn main() {}

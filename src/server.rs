@@ -1,0 +1,1 @@
+//! The running server: configuration, listeners, tasks and their graceful end.

@@ -1,0 +1,172 @@
+//! What to read for one trigger, and from where.
+
+use crate::engine::observation::Latency;
+
+/// The preset of metric names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Engine {
+    /// vLLM, all name changes from 0.6 to 0.33.
+    Vllm,
+    /// SGLang.
+    Sglang,
+    /// Hugging Face TGI.
+    Tgi,
+    /// TensorRT-LLM's own server.
+    Trtllm,
+    /// Triton.
+    Triton,
+    /// llama.cpp.
+    Llamacpp,
+    /// NVIDIA Dynamo.
+    Dynamo,
+    /// GPU exporter only.
+    Gpu,
+    /// The user's own signals only.
+    Custom,
+}
+
+/// How a label is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored
+    Regex,
+    /// `!~`, anchored
+    NotRegex,
+}
+
+/// One label matcher, as in PromQL.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelMatcher {
+    /// Label name.
+    pub label: String,
+    /// Comparison.
+    pub op: MatchOp,
+    /// Value, unescaped.
+    pub value: String,
+}
+
+/// What kind of object carries the pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkloadKind {
+    /// Deployment.
+    Deployment,
+    /// StatefulSet.
+    StatefulSet,
+}
+
+/// The object that carries the pods.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WorkloadRef {
+    /// Its kind; unknown when only a name was given.
+    pub kind: Option<WorkloadKind>,
+    /// Its name.
+    pub name: String,
+}
+
+/// One page to scrape.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// `dns://`: every address of the name is a page. `http://`: one page.
+    pub every_address: bool,
+    /// Host name (within the namespace) or IP address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path, beginning with a slash.
+    pub path: String,
+}
+
+/// Where the engine's metrics come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceRef {
+    /// A datasource of the server's configuration.
+    Datasource(String),
+    /// Direct scrape; replica facts still come from the datasource named, if it exists.
+    Endpoints {
+        /// The pages.
+        endpoints: Vec<Endpoint>,
+        /// Datasource for kube-state-metrics, GPU and own queries.
+        datasource: String,
+    },
+}
+
+impl SourceRef {
+    /// The datasource's name.
+    #[must_use]
+    pub fn datasource(&self) -> &str {
+        match self {
+            Self::Datasource(name) | Self::Endpoints { datasource: name, .. } => name,
+        }
+    }
+}
+
+/// Where demand shows while there are no pods: a preset of names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gateway {
+    /// vLLM production-stack router.
+    ProductionStack,
+    /// llm-d / Gateway API inference extension endpoint picker.
+    LlmD,
+    /// KEDA http-add-on interceptor.
+    KedaHttp,
+    /// Knative activator.
+    Knative,
+    /// Envoy AI Gateway.
+    EnvoyAi,
+    /// LiteLLM proxy.
+    Litellm,
+    /// Dynamo frontend.
+    Dynamo,
+    /// Ray Serve.
+    Ray,
+}
+
+/// The query of one of the user's own signals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnQuery {
+    /// The signal's name.
+    pub name: String,
+    /// PromQL, as given.
+    pub query: String,
+}
+
+/// What to read for one trigger, and from where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Namespace of the scaled object.
+    pub namespace: String,
+    /// Name of the scaled object.
+    pub scaled_object: String,
+    /// Name of the HPA, `keda-hpa-<name>` unless given.
+    pub hpa: String,
+    /// The object that carries the pods, if given.
+    pub workload: Option<WorkloadRef>,
+    /// Preset of metric names.
+    pub engine: Engine,
+    /// Extra matchers for engine series.
+    pub selector: Vec<LabelMatcher>,
+    /// Served model name.
+    pub model: Option<String>,
+    /// Where the engine's metrics come from.
+    pub source: SourceRef,
+    /// Gateway preset.
+    pub gateway: Option<Gateway>,
+    /// Matchers of the gateway's series.
+    pub gateway_selector: Vec<LabelMatcher>,
+    /// The user's own query of held demand.
+    pub activation_query: Option<String>,
+    /// Pages that show held demand.
+    pub activation_endpoints: Vec<Endpoint>,
+    /// The user's own signals, in the order of the setup.
+    pub own: Vec<OwnQuery>,
+    /// Latencies that an objective asks for.
+    pub latencies: Vec<Latency>,
+    /// The quantile of those latencies, 0.5..=0.99.
+    pub latency_quantile: f64,
+    /// Whether GPU metrics are wanted (a GPU target is set, or `engine: gpu`).
+    pub gpu: bool,
+}

@@ -1,0 +1,1 @@
+//! Logs and the registry of our own metrics.
