@@ -165,7 +165,7 @@ pub fn parse(
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let bounds = forecast::read_bounds(&mut raw, around);
     let not_acting = not_acting(&raw, frame.strategy);
-    let from_env = raw.from_env();
+    let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
         return Err(Faults(faults));

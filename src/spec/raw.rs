@@ -118,7 +118,7 @@ impl Raw {
     }
 
     /// The keys whose values came from the environment.
-    pub(crate) fn from_env(&self) -> Vec<&'static str> {
+    pub(crate) fn secrets(&self) -> Vec<&'static str> {
         let secret = self.entries.iter().filter(|(_, entry)| entry.from_env);
         secret.map(|(name, _)| *name).collect()
     }

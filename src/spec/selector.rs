@@ -136,10 +136,9 @@ fn check_pattern(pattern: &str) -> Result<(), Problem> {
         .build()
         .map(drop)
         .map_err(|error| {
-            Problem::new(match error {
-                regex::Error::CompiledTooBig(_) => "has a pattern that is too large when compiled",
-                _ => "has a pattern that is not a regular expression (RE2 syntax)",
-            })
+            let too_big = matches!(error, regex::Error::CompiledTooBig(_));
+            let problem = if too_big { "is too large when compiled" } else { "is no RE2 regex" };
+            Problem::new(format!("has a pattern that {problem}"))
         })
 }
 

@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_fault_of_the_list_is_found_and_placed() {
         let text = "
-- {name: Kafka, query: 'sum(x', target: -1, role: demands, total: maybe}
+- {name: Kafka, query: 'sum(x', target: -1, role: demands, total: y}
 - {query: x}
 - {name: a, query: x, target: 1}
 - {name: a, query: x, target: 1}
@@ -140,7 +140,7 @@ mod tests {
                 "signals[0].query: \"sum(x\" must have matching brackets and quotes",
                 "signals[0].role: \"demands\" is unknown: did you mean demand? one of demand, latency, activation",
                 "signals[0].target: \"-1\" must be a number above 0, a percentage or a duration",
-                "signals[0].total: \"maybe\" must be true or false",
+                "signals[0].total: \"y\" must be true or false",
                 "signals[1]: is missing: name",
                 "signals[1]: is missing: target",
                 "signals[3]: has the name a of another signal",

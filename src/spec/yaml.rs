@@ -54,6 +54,7 @@ impl Visitor<'_> for ScalarVisitor {
 /// than the 16 KiB of all metadata can hold in earnest.
 pub(crate) fn list<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Vec<T>, Problem> {
     let options = serde_saphyr::options! {
+        strict_booleans: true,
         budget: serde_saphyr::budget! {
             max_depth: 6,
             flow_nesting_limit: 6,
@@ -67,9 +68,12 @@ pub(crate) fn list<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Vec<T>, P
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or(String::new(), |at| format!(" (line {})", at.line()));
-        let hint = if text.contains("cron: *") { "; quote what begins with *" } else { "" };
-        let reason = reason(&error.without_snippet().to_string());
-        Problem::new(format!("is not the list expected{place}{hint}: {reason}"))
+        let reason = if text.contains("cron: *") {
+            "quote what begins with *".to_owned()
+        } else {
+            reason(&error.without_snippet().to_string())
+        };
+        Problem::new(format!("is not the list expected{place}: {reason}"))
     })
 }
 
