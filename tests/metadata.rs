@@ -459,3 +459,25 @@ fn namespace_and_name_are_kubernetes_names() {
         );
     }
 }
+
+proptest::proptest! {
+    /// Whatever the value, the answer is a spec or short faults about that key.
+    #[test]
+    fn no_value_of_any_key_panics(idx in 0..44_usize, value in "\\PC{0,60}|[0-9.a-z%:/,-]{1,30}") {
+        let name = keys()[idx].name;
+        if let Err(faults) = read(&[(name, &value)]) {
+            let text = faults.to_string();
+            proptest::prop_assert!(text.chars().count() <= 1000 && !text.contains('\n'));
+            proptest::prop_assert!(faults.0.iter().any(|fault| fault.key.starts_with(name)
+                || fault.key == "signals"));
+        }
+    }
+
+    /// Lists of YAML in particular.
+    #[test]
+    fn no_list_panics(value in "[-\\[\\]{}a-z:,'\"0-9 \n*&!|>]{0,120}") {
+        for name in ["signals", "instanceBounds"] {
+            let _ = read(&[(name, &value)]);
+        }
+    }
+}

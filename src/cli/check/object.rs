@@ -117,7 +117,7 @@ fn names(object: &Object<'_>, place: &Place, findings: &mut Findings) {
 fn polling(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     if object.polling() > POLLING_SECONDS {
         let message =
-            format!("of {} s delays scaling to and from zero; 15 is enough", object.polling());
+            format!("is {} s and delays scaling to and from zero; 15 is enough", object.polling());
         findings.add(Level::Warning, place, "pollingInterval", message);
     }
 }
@@ -165,7 +165,6 @@ fn fallback(object: &Object<'_>, place: &Place, findings: &mut Findings) {
 }
 
 fn zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    let min = object.int("minReplicaCount");
     if let Some(idle) = object.int("idleReplicaCount") {
         if idle != 0 {
             let message = "only 0 works in KEDA";
@@ -178,22 +177,34 @@ fn zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     if !object.reaches_zero() {
         return;
     }
-    let any_path = object.ours.iter().any(Understood::wakes);
-    if !any_path && object.ours.iter().any(|ours| ours.spec.is_some()) {
-        let given = if min.is_none() { " (the default)" } else { "" };
-        let (level, rest) = match object.others {
-            0 => (Level::Error, "nothing sees demand while there are no pods"),
-            _ => (Level::Warning, "only the other triggers see demand while there are no pods"),
-        };
-        let message = format!(
-            "of 0{given}: {rest}; set gateway, activationQuery, activationEndpoints or a signal \
-             with role: activation, or minReplicaCount 1"
-        );
-        findings.add(level, place, "minReplicaCount", message);
+    let acting: Vec<&Understood> = object
+        .ours
+        .iter()
+        .filter(|ours| ours.strategy().is_some_and(|strategy| strategy != Strategy::Shadow))
+        .collect();
+    if !acting.is_empty() && !acting.iter().any(|ours| ours.wakes()) {
+        blind_at_zero(object, place, findings);
     }
     for ours in object.ours {
         idle_time(object, ours, findings);
     }
+}
+
+fn blind_at_zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
+    let (key, zero) = match object.int("minReplicaCount") {
+        Some(1..) => ("idleReplicaCount", "is 0"),
+        Some(_) => ("minReplicaCount", "is 0"),
+        None => ("minReplicaCount", "is 0 by default"),
+    };
+    let (level, rest) = match object.others {
+        0 => (Level::Error, "nothing sees demand while there are no pods"),
+        _ => (Level::Warning, "only the other triggers see demand while there are no pods"),
+    };
+    let message = format!(
+        "{zero}: {rest}; set gateway, activationQuery, activationEndpoints or a signal with \
+         role: activation, or keep one replica"
+    );
+    findings.add(level, place, key, message);
 }
 
 /// Idle time before KEDA scales to zero: ours, then KEDA's.
@@ -229,7 +240,7 @@ fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
         .all(|spec| spec.setup.hpa_tolerance.is_some());
     if max > EXACT_REPLICAS_MAX && !exact && !compensated {
         let message = format!(
-            "of {max}: above {EXACT_REPLICAS_MAX} replicas the HPA ignores changes within 10 %; set \
+            "is {max}: above {EXACT_REPLICAS_MAX} replicas the HPA ignores changes within 10 %; set \
              tolerance \"0\" (Kubernetes 1.35, KEDA 2.18) or hpaTolerance: 10%"
         );
         findings.add(Level::Info, place, "maxReplicaCount", message);

@@ -9,6 +9,9 @@ use crate::spec::{Faults, Limits, Spec, key, parse};
 
 /// Keys of which one is enough to see demand while there are no pods.
 const WAKE_KEYS: [&str; 4] = ["gateway", "activationQuery", "activationEndpoints", "signals"];
+/// What stands for a value from the environment where other keys depend on its presence.
+const PLACEHOLDERS: [(&str, &str); 2] =
+    [("gateway", "keda-http"), ("signals", "[{name: unknown, query: unknown, target: 1}]")];
 const SUFFIX: &str = "FromEnv";
 
 /// A trigger of ours, checked.
@@ -62,7 +65,7 @@ pub(crate) fn check(
     let (known, from_env) = split(&trigger.metadata, &place, findings);
     let spec = match parse(namespace, name, &known, &Limits::default()) {
         Ok(spec) => Some(spec),
-        Err(faults) => report(faults, &from_env, &place, findings),
+        Err(faults) => report(faults, &place, findings),
     };
     if let Some(spec) = &spec {
         queries(spec, &place, findings);
@@ -75,14 +78,8 @@ pub(crate) fn check(
     Understood { place, named: trigger.name.is_some(), push, spec, from_env }
 }
 
-/// Every fault that does not only come from a value that is not known here.
-fn report(
-    Faults(faults): Faults,
-    from_env: &[String],
-    place: &Place,
-    findings: &mut Findings,
-) -> Option<Spec> {
-    for fault in faults.iter().filter(|fault| !from_env.contains(&fault.key)) {
+fn report(Faults(faults): Faults, place: &Place, findings: &mut Findings) -> Option<Spec> {
+    for fault in &faults {
         let text = fault.to_string();
         let prefix = format!("{}: ", fault.key);
         findings.add(Level::Error, place, &fault.key, text.strip_prefix(&prefix).unwrap_or(&text));
@@ -103,6 +100,8 @@ fn split(
         let ours = name.strip_suffix(SUFFIX).filter(|base| key(base).is_some());
         let Some(base) = ours.filter(|base| !metadata.contains_key(*base)) else { continue };
         known.remove(name);
+        let placeholder = PLACEHOLDERS.iter().find(|(key, _)| *key == base);
+        known.extend(placeholder.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         from_env.push(base.to_owned());
         let message = "is looked up in the cluster, in the scale target's container: not checked";
         findings.add(Level::Info, place, name, message);
