@@ -1,11 +1,6 @@
 //! The metadata contract from outside: every key, every fault's text, hostile input.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::float_cmp,
-    reason = "tests panic, and compare literals"
-)]
+#![expect(clippy::float_cmp, reason = "parsed literals are compared with literals")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -7,8 +7,8 @@ use std::fmt;
 
 /// Characters of a value that are shown.
 const VALUE_CHARS: usize = 40;
-/// Characters of a key that are shown; the longest key of ours has 25 with its `FromEnv`.
-const KEY_CHARS: usize = 40;
+/// Characters of a key that are shown: room for `instanceBounds[49].bounds[49].minReplicas`.
+const KEY_CHARS: usize = 48;
 /// Characters of one fault; the fixed texts fit, this is the backstop for those with a detail.
 const FAULT_CHARS: usize = 200;
 /// Characters of all faults: what an event of Kubernetes (1024 bytes) has room for.
