@@ -112,6 +112,12 @@ impl Spec {
         rows.sort_by_key(|(name, _)| order(name));
         rows
     }
+
+    /// Whether the key called `name` acts in this version, given or not.
+    #[must_use]
+    pub fn acts(&self, name: &str) -> bool {
+        key(name).is_some_and(|key| acts(key, self.setup.strategy))
+    }
 }
 
 impl fmt::Debug for Spec {
@@ -178,14 +184,17 @@ pub fn parse(
 
 /// Keys the user gave that do not act, in the order of the documentation.
 fn not_acting(raw: &Raw, strategy: Strategy) -> Vec<(String, String)> {
-    let acts = |name: &str| {
-        name == "scaleStrategy" && matches!(strategy, Strategy::Reactive | Strategy::Shadow)
-    };
     keys()
         .iter()
-        .filter(|key| key.later.is_some() && !acts(key.name))
+        .filter(|key| !acts(key, strategy))
         .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
         .collect()
+}
+
+/// Whether a key acts in this version.
+fn acts(key: &Key, strategy: Strategy) -> bool {
+    let without_forecast = matches!(strategy, Strategy::Reactive | Strategy::Shadow);
+    key.later.is_none() || (key.name == "scaleStrategy" && without_forecast)
 }
 
 fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Limits) -> Setup {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use prescale::cli::check::{Finding, Format, Level, Outcome, Report, check, check_text, run};
+use prescale::cli::check::{
+    Finding, Format, Level, Outcome, Report, check, check_text, run, write_keys,
+};
 
 /// Keys and values that an example claims.
 type Claims<'a> = &'a [(&'a str, &'a str)];
@@ -145,9 +147,9 @@ fn every_trap_is_found_and_told_as_reviewed() {
             writeln!(page, "{object}").unwrap();
             last.clone_from(object);
         }
-        let message = message.lines().next().unwrap();
         writeln!(page, "  {level} {trigger} {key}: {message}").unwrap();
     }
+    assert!(report.recommended_behavior.is_some());
     let path = folder.join("traps.txt");
     #[expect(clippy::disallowed_methods, reason = "the switch that renews golden files")]
     if std::env::var("UPDATE_GOLDEN").is_ok() {
@@ -191,6 +193,19 @@ fn outcomes_have_the_documented_codes() {
 }
 
 #[test]
+fn the_keys_are_listed_with_what_they_accept() {
+    let mut out = Vec::new();
+    write_keys(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let entry = "queueDepth\n    waiting requests one replica should carry\n    must be a number \
+                 above 0; default: unset\n";
+    assert!(text.contains(entry), "{text}");
+    for key in prescale::spec::keys() {
+        assert!(text.lines().any(|line| line == key.name), "{}", key.name);
+    }
+}
+
+#[test]
 fn both_formats_show_findings_and_settings() {
     let files = [examples()[0].clone()];
     let mut out = Vec::new();
@@ -206,4 +221,8 @@ fn both_formats_show_findings_and_settings() {
     let queue = settings.iter().find(|setting| setting["key"] == "queueDepth").unwrap();
     assert_eq!((queue["value"].as_str(), queue["given"].as_bool()), (Some("5"), Some(true)));
     assert_eq!(json["unreadable"], 0);
+    let acts = |key: &str| {
+        settings.iter().find(|setting| setting["key"] == key).unwrap()["acts"].as_bool().unwrap()
+    };
+    assert!(acts("queueDepth") && acts("tick") && !acts("quantile") && !acts("scaleStrategy"));
 }

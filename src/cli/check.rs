@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::check::finding::{Findings, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
-use crate::cli::check::object::Object;
+use crate::cli::check::object::{BEHAVIOR, BEHAVIOR_KEY, Object};
 
 pub use finding::{Finding, Level, Report, Setting, Trigger};
-pub use render::{Format, keys_table};
+pub use render::{Format, write_keys};
 
 /// Largest file read: manifests are kilobytes.
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
@@ -97,6 +97,9 @@ pub fn check_text(file: &str, text: &str, report: &mut Report) {
     if ours == 0 {
         let place = Place { file: file.to_owned(), ..Place::default() };
         findings.add(Level::Info, &place, "", "has no prescale trigger");
+    }
+    if findings.0.iter().any(|finding| finding.key == BEHAVIOR_KEY) {
+        report.recommended_behavior = Some(BEHAVIOR);
     }
     report.findings.extend(findings.0);
 }

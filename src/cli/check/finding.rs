@@ -88,8 +88,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// Whether the trigger gives it.
     pub given: bool,
-    /// What of it does not act in this version, if it is given.
-    pub later: Option<&'static str>,
+    /// Whether it acts in this version.
+    pub acts: bool,
 }
 
 /// One trigger of ours that could be understood.
@@ -112,6 +112,8 @@ pub struct Report {
     pub triggers: Vec<Trigger>,
     /// The findings, in the order of the files.
     pub findings: Vec<Finding>,
+    /// The HPA behaviour to use, when some object's is not it.
+    pub recommended_behavior: Option<&'static str>,
     /// Files that could not be read or are not YAML.
     pub unreadable: usize,
 }

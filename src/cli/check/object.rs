@@ -36,6 +36,9 @@ advanced:
         policies: [{type: Pods, value: 1, periodSeconds: 60}]
 ";
 
+/// The key of findings that the recommended behaviour answers.
+pub(crate) const BEHAVIOR_KEY: &str = "behavior";
+
 const HPA: &str = "/spec/advanced/horizontalPodAutoscalerConfig/behavior";
 
 /// One object, its triggers of ours, and how many others it has.
@@ -288,8 +291,7 @@ fn behavior(object: &Object<'_>, place: &Place, findings: &mut Findings) {
         (_, Some(1..)) => "delays scaling up",
         _ => return,
     };
-    let message = format!("{problem}; recommended:\n{BEHAVIOR}");
-    findings.add(Level::Info, place, "behavior", message);
+    findings.add(Level::Info, place, BEHAVIOR_KEY, format!("{problem}; a better one is below"));
 }
 
 fn target(object: &Object<'_>, place: &Place, findings: &mut Findings) {

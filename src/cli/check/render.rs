@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::cli::check::finding::{Finding, Level, Report, Setting, Trigger};
-use crate::spec::keys;
+use crate::spec::{Key, keys};
 
 /// Wide enough for the settings, narrow enough for a terminal beside an editor.
 const WIDTH: u16 = 100;
@@ -35,6 +35,9 @@ fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for finding in &report.findings {
         one(finding, out)?;
     }
+    if let Some(behavior) = report.recommended_behavior {
+        writeln!(out, "\nrecommended in the spec of a ScaledObject:\n{behavior}")?;
+    }
     for trigger in &report.triggers {
         writeln!(out, "\n{} {} {}", trigger.file, trigger.object, trigger.trigger)?;
         writeln!(out, "{}", settings(trigger))?;
@@ -44,12 +47,26 @@ fn text(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             .filter(|setting| setting.value.is_none())
             .map(|setting| setting.key)
             .collect();
-        writeln!(out, "unset, learned or left to the HPA: {}", unset.join(", "))?;
+        wrapped("unset, learned or left to the HPA:", &unset, out)?;
     }
     let (errors, warnings) = (report.count(Level::Error), report.count(Level::Warning));
     let triggers = report.triggers.len();
     let (triggers, errors) = (count(triggers, "trigger"), count(errors, "error"));
     writeln!(out, "{triggers} understood, {errors}, {}", count(warnings, "warning"))
+}
+
+/// Words behind a beginning, in lines as wide as the tables.
+fn wrapped(beginning: &str, words: &[&str], out: &mut dyn Write) -> io::Result<()> {
+    let mut line = beginning.to_owned();
+    for word in words {
+        if line.len() + word.len() >= usize::from(WIDTH) {
+            writeln!(out, "{line}")?;
+            line = "   ".to_owned();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
 }
 
 fn count(number: usize, what: &str) -> String {
@@ -64,16 +81,16 @@ fn one(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
         .map(String::as_str)
         .filter(|part| !part.is_empty())
         .collect();
-    let message = message.trim_end().replace('\n', "\n    ");
     writeln!(out, "{level}: {}: {message}", place.join(" "))
 }
 
 fn settings(trigger: &Trigger) -> Table {
     let mut table = table(["key", "value", "from", "acts"]);
-    for Setting { key, value, given, later } in &trigger.settings {
+    for Setting { key, value, given, acts } in &trigger.settings {
         let Some(value) = value else { continue };
         let from = if *given { "given" } else { "default" };
-        table.add_row([key, value.as_str(), from, later.unwrap_or("yes")]);
+        let acts = if *acts { "yes" } else { "not yet" };
+        table.add_row([key, value.as_str(), from, acts]);
     }
     table
 }
@@ -82,23 +99,22 @@ fn settings(trigger: &Trigger) -> Table {
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn keys_table(out: &mut dyn Write) -> io::Result<()> {
-    let mut table = table(["key", "meaning", "accepted", "default", "acts"]);
-    for key in keys() {
-        table.add_row([
-            key.name,
-            key.meaning,
-            key.accepted,
-            key.default,
-            key.later.unwrap_or("yes"),
-        ]);
+pub fn write_keys(out: &mut dyn Write) -> io::Result<()> {
+    for Key { name, meaning, accepted, default, later, multiline: _ } in keys() {
+        writeln!(out, "{name}")?;
+        let words: Vec<&str> = meaning.split(' ').collect();
+        wrapped("   ", &words, out)?;
+        writeln!(out, "    must be {accepted}; default: {default}")?;
+        if let Some(later) = later {
+            writeln!(out, "    {later}")?;
+        }
     }
-    writeln!(out, "{table}")
+    Ok(())
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(header);
     table

@@ -180,16 +180,14 @@ fn queries(spec: &Spec, place: &Place, findings: &mut Findings) {
 /// The settings of a trigger, for the report.
 pub(crate) fn settings(trigger: &TriggerManifest, understood: &Understood) -> Option<Trigger> {
     let Understood { place, spec, from_env, .. } = understood;
-    let settings = spec.as_ref()?.settings().into_iter().map(|(name, value)| {
+    let spec = spec.as_ref()?;
+    let settings = spec.settings().into_iter().map(|(name, value)| {
         let unknown = from_env.iter().any(|key| key == name);
-        let given = unknown || trigger.metadata.contains_key(name);
-        let not_acting =
-            spec.as_ref().is_some_and(|spec| spec.not_acting.iter().any(|(key, _)| key == name));
         Setting {
             key: name,
             value: if unknown { Some("(from the environment)".to_owned()) } else { value },
-            given,
-            later: key(name).filter(|_| not_acting).and_then(|key| key.later),
+            given: unknown || trigger.metadata.contains_key(name),
+            acts: spec.acts(name),
         }
     });
     let Place { file, object, trigger } = place.clone();
