@@ -1,14 +1,55 @@
 //! Trigger metadata to types that cannot be wrong: all faults at once, each with key, value and what
 //! would be accepted.
+//!
+//! Given namespace, name and the metadata map as KEDA sends them, from whoever sends them. Promises:
+//! bounded work, no panic, texts without secrets. Reading anything, and confining queries to a
+//! namespace, is left to [`crate::source`].
 
+mod bounds;
+mod demand;
+mod endpoint;
 mod fault;
+mod forecast;
+mod keys;
+mod limit;
+mod names;
+mod number;
+mod place;
+mod power;
+mod profile;
+mod quantile;
+mod query;
+mod raw;
+mod schedule;
+mod selector;
+mod settings;
+mod share;
+mod signals;
+mod span;
 mod target;
+mod wake;
+mod yaml;
+mod zone;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::engine::setup::Setup;
+use crate::engine::setup::{OwnRole, Setup, Strategy};
+use crate::engine::units::Replicas;
 
-pub use fault::{Fault, Faults};
+use crate::spec::bounds::Surroundings;
+use crate::spec::demand::Demand;
+use crate::spec::limit::Frame;
+use crate::spec::place::Place;
+use crate::spec::raw::Raw;
+use crate::spec::wake::Wake;
+
+pub use bounds::{Bound, BoundsEntry, BoundsRule};
+pub use fault::{Fault, Faults, Problem};
+pub use forecast::Forecast;
+pub use keys::{KEDA_KEYS, Key, key, keys, reference};
+pub use quantile::Quantile;
+pub use schedule::Schedule;
 pub use target::{
     Endpoint, Engine, Gateway, LabelMatcher, MatchOp, OwnQuery, SourceRef, Target, WorkloadKind,
     WorkloadRef,
@@ -32,7 +73,9 @@ impl Default for Limits {
 }
 
 /// One trigger, understood.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Its `Debug` shows no contents when any value came from the environment.
+#[derive(Clone, PartialEq)]
 pub struct Spec {
     /// What to read, and from where.
     pub target: Target,
@@ -40,6 +83,67 @@ pub struct Spec {
     pub setup: Setup,
     /// Keys that are valid and do not act in this version, each with its value.
     pub not_acting: Vec<(String, String)>,
+    /// What the forecast will go by; not yet acting.
+    pub forecast: Forecast,
+    /// What the calendar will go by; not yet acting.
+    pub bounds: Vec<BoundsEntry>,
+    /// The capacity profile named, if any.
+    pub profile: Option<&'static str>,
+    /// Keys whose values came from the environment and are never shown.
+    pub from_env: Vec<&'static str>,
+}
+
+impl Spec {
+    /// Every key with the value in force, in the order of [`keys`]; `None` where it is unset,
+    /// learned or left to the HPA. Values from the environment are not shown.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(&'static str, Option<String>)> {
+        let Self { target, setup, forecast, bounds, profile, from_env, not_acting: _ } = self;
+        let parts = settings::Parts { target, setup, forecast, bounds, profile: *profile };
+        let rows = settings::rows(parts);
+        let order = |name: &str| keys().iter().position(|key| key.name == name);
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|(key, value)| {
+                let hidden = from_env.contains(&key);
+                (key, if hidden { Some(fault::FROM_ENV.to_owned()) } else { value })
+            })
+            .collect();
+        rows.sort_by_key(|(name, _)| order(name));
+        rows
+    }
+
+    /// Whether the key called `name` acts in this version, given or not.
+    #[must_use]
+    pub fn acts(&self, name: &str) -> bool {
+        key(name).is_some_and(|key| acts(key, self.setup.strategy))
+    }
+}
+
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, setup, not_acting, forecast, bounds, profile, from_env } = self;
+        let mut out = f.debug_struct("Spec");
+        if from_env.is_empty() {
+            out.field("target", target).field("setup", setup).field("forecast", forecast);
+            out.field("bounds", bounds).field("profile", profile);
+        }
+        out.field("not_acting", not_acting).field("from_env", from_env).finish_non_exhaustive()
+    }
+}
+
+/// Metadata as it may be logged: keys, and the values of those keys of ours that did not come from
+/// the environment.
+pub struct Redacted<'a>(pub &'a BTreeMap<String, String>);
+
+impl fmt::Debug for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(name, value)| {
+            let safe = key(name).is_some() && !value.contains('@');
+            (fault::shown(name, 64), if safe { fault::shown(value, 64) } else { "(hidden)".into() })
+        });
+        f.debug_map().entries(shown).finish()
+    }
 }
 
 /// Understands one trigger.
@@ -52,6 +156,90 @@ pub fn parse(
     metadata: &BTreeMap<String, String>,
     limits: &Limits,
 ) -> Result<Spec, Faults> {
-    let _ = (namespace, name, metadata, limits);
-    Err(Faults(Vec::new()))
+    let mut raw = Raw::read(metadata);
+    if !names::is_label(namespace) {
+        raw.refuse("namespace", "must be the name of a Kubernetes namespace");
+    }
+    if !names::is_subdomain(name) {
+        raw.refuse("name", "must be the name of a Kubernetes object");
+    }
+    let place = place::read(&mut raw, namespace, name);
+    let demand = demand::read(&mut raw, place.engine);
+    let wake = wake::read(&mut raw, namespace);
+    let frame = limit::read(&mut raw, limits.max_replicas);
+    let forecast = forecast::read(&mut raw, frame.headroom);
+    let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
+    let bounds = forecast::read_bounds(&mut raw, around);
+    let not_acting = not_acting(&raw, frame.strategy);
+    let from_env = raw.secrets();
+    let faults = raw.into_faults();
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let setup = setup(&place, &demand, &wake, &frame, limits);
+    let profile = place.profile.map(|profile| profile.name);
+    let target = target((namespace, name), place, demand, wake);
+    Ok(Spec { target, setup, not_acting, forecast, bounds, profile, from_env })
+}
+
+/// Keys the user gave that do not act, in the order of the documentation.
+fn not_acting(raw: &Raw, strategy: Strategy) -> Vec<(String, String)> {
+    keys()
+        .iter()
+        .filter(|key| !acts(key, strategy))
+        .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
+        .collect()
+}
+
+/// Whether a key acts in this version.
+fn acts(key: &Key, strategy: Strategy) -> bool {
+    let without_forecast = matches!(strategy, Strategy::Reactive | Strategy::Shadow);
+    key.later.is_none() || (key.name == "scaleStrategy" && without_forecast)
+}
+
+fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Limits) -> Setup {
+    let activates = demand.own.iter().any(|signal| signal.role == OwnRole::Activation);
+    Setup {
+        family: demand.family,
+        has_kv: demand.has_kv,
+        targets: demand.targets,
+        gpu: demand.gpu,
+        objectives: demand.objectives,
+        own: demand.own.clone(),
+        activation: wake.activation,
+        wake_path: wake.visible() || activates,
+        idle_after: wake.idle_after,
+        activation_timeout: wake.activation_timeout,
+        strategy: frame.strategy,
+        lead: frame.lead,
+        capacity: place.profile.map(|profile| profile.capacity).unwrap_or_default(),
+        min_replicas: frame.min_replicas,
+        max_replicas: frame.max_replicas,
+        replicas_limit: Replicas::new(limits.max_replicas),
+        headroom: frame.headroom,
+        on_no_data: frame.on_no_data,
+        hpa_tolerance: frame.hpa_tolerance,
+        tick: frame.tick,
+    }
+}
+
+fn target((namespace, name): (&str, &str), place: Place, demand: Demand, wake: Wake) -> Target {
+    Target {
+        namespace: namespace.to_owned(),
+        scaled_object: name.to_owned(),
+        hpa: place.hpa,
+        workload: place.workload,
+        engine: place.engine,
+        selector: place.selector,
+        model: place.model,
+        source: place.source,
+        gateway: wake.gateway,
+        gateway_selector: wake.gateway_selector,
+        activation_query: wake.activation_query,
+        activation_endpoints: wake.activation_endpoints,
+        latencies: demand.latencies(),
+        latency_quantile: demand.latency_quantile.get(),
+        gpu: demand.reads_gpu(),
+        own: demand.queries,
+    }
 }

@@ -1,5 +1,7 @@
 //! What to read for one trigger, and from where.
 
+use std::fmt;
+
 use crate::engine::observation::Latency;
 
 /// The preset of metric names.
@@ -23,6 +25,27 @@ pub enum Engine {
     Gpu,
     /// The user's own signals only.
     Custom,
+}
+
+impl Engine {
+    /// All engines by the name that metadata gives them.
+    pub const NAMES: [(&'static str, Self); 9] = [
+        ("vllm", Self::Vllm),
+        ("sglang", Self::Sglang),
+        ("tgi", Self::Tgi),
+        ("trtllm", Self::Trtllm),
+        ("triton", Self::Triton),
+        ("llamacpp", Self::Llamacpp),
+        ("dynamo", Self::Dynamo),
+        ("gpu", Self::Gpu),
+        ("custom", Self::Custom),
+    ];
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Self::NAMES, *self))
+    }
 }
 
 /// How a label is compared.
@@ -123,6 +146,31 @@ pub enum Gateway {
     Dynamo,
     /// Ray Serve.
     Ray,
+}
+
+impl Gateway {
+    /// All gateways by the name that metadata gives them.
+    pub const NAMES: [(&'static str, Self); 8] = [
+        ("production-stack", Self::ProductionStack),
+        ("llm-d", Self::LlmD),
+        ("keda-http", Self::KedaHttp),
+        ("knative", Self::Knative),
+        ("envoy-ai", Self::EnvoyAi),
+        ("litellm", Self::Litellm),
+        ("dynamo", Self::Dynamo),
+        ("ray", Self::Ray),
+    ];
+}
+
+impl fmt::Display for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(word(&Self::NAMES, *self))
+    }
+}
+
+/// The word of `table` that stands for `value`.
+pub(crate) fn word<T: Copy + PartialEq>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 
 /// The query of one of the user's own signals.

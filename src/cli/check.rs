@@ -1,0 +1,160 @@
+//! `prescale check`: what a ScaledObject's YAML would come to, before it is applied.
+//!
+//! Given files of Kubernetes manifests, any kinds, several documents each. Promises every fault of
+//! our keys, the traps of KEDA and the HPA around them, and the settings in force. No cluster and no
+//! datasource is asked.
+
+mod finding;
+mod manifest;
+mod object;
+mod render;
+mod trigger;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::cli::check::finding::{Findings, Place};
+use crate::cli::check::manifest::{Kind, Manifest};
+use crate::cli::check::object::{BEHAVIOR, BEHAVIOR_KEY, Object};
+
+pub use finding::{Finding, Level, Report, Setting, Trigger};
+pub use render::{Format, write_keys};
+
+/// Largest file read: manifests are kilobytes.
+const FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing of level error.
+    Fine,
+    /// At least one finding of level error.
+    Errors,
+    /// A file could not be read or is not YAML.
+    Unreadable,
+}
+
+impl Outcome {
+    /// The exit code: 0, 1 or 2.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Errors => 1,
+            Self::Unreadable => 2,
+        }
+    }
+}
+
+/// Checks `files` (`-` is standard input) and writes the report.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn run(files: &[PathBuf], format: Format, out: &mut dyn Write) -> io::Result<Outcome> {
+    let report = check(files);
+    render::write(&report, format, out)?;
+    Ok(outcome(&report))
+}
+
+/// How a report ends the command.
+#[must_use]
+pub fn outcome(report: &Report) -> Outcome {
+    if report.unreadable > 0 {
+        Outcome::Unreadable
+    } else if report.count(Level::Error) > 0 {
+        Outcome::Errors
+    } else {
+        Outcome::Fine
+    }
+}
+
+/// Checks `files`.
+#[must_use]
+pub fn check(files: &[PathBuf]) -> Report {
+    let mut report = Report::default();
+    for file in files {
+        let name = file.display().to_string();
+        match read(file) {
+            Ok(text) => check_text(&name, &text, &mut report),
+            Err(error) => unreadable(&name, &error.to_string(), &mut report),
+        }
+    }
+    report
+}
+
+/// Checks the documents of one `text`, called `file`, and adds to `report`.
+pub fn check_text(file: &str, text: &str, report: &mut Report) {
+    let manifests = match manifest::read(text) {
+        Ok(manifests) => manifests,
+        Err(error) => return unreadable(file, &error.to_string(), report),
+    };
+    let mut findings = Findings::default();
+    let mut ours = 0;
+    for manifest in &manifests {
+        let Some(kind) = manifest.kind() else { continue };
+        ours += scaled(kind, manifest, file, (&mut findings, &mut report.triggers));
+    }
+    if ours == 0 {
+        let place = Place { file: file.to_owned(), ..Place::default() };
+        findings.add(Level::Info, &place, "", "has no prescale trigger");
+    }
+    if findings.0.iter().any(|finding| finding.key == BEHAVIOR_KEY) {
+        report.recommended_behavior = Some(BEHAVIOR);
+    }
+    report.findings.extend(findings.0);
+}
+
+/// Checks one scaled object; how many triggers of ours it has.
+fn scaled(
+    kind: Kind,
+    manifest: &Manifest,
+    file: &str,
+    (findings, triggers): (&mut Findings, &mut Vec<Trigger>),
+) -> usize {
+    let word = match kind {
+        Kind::ScaledObject => "scaledobject",
+        Kind::ScaledJob => "scaledjob",
+    };
+    let (namespace, name) = (manifest.namespace(), manifest.name());
+    let object = format!("{word}/{namespace}/{name}");
+    let place = Place { file: file.to_owned(), object, trigger: String::new() };
+    let (mine, others): (Vec<_>, Vec<_>) =
+        manifest.triggers().into_iter().partition(trigger::is_ours);
+    if mine.is_empty() {
+        return 0;
+    }
+    let mut understood = Vec::new();
+    for one in &mine {
+        let checked = trigger::check(one, (namespace, name), &place, findings);
+        triggers.extend(trigger::settings(one, &checked));
+        understood.push(checked);
+    }
+    let object = Object { kind, manifest, ours: &understood, others: others.len() };
+    object::check(&object, &place, findings);
+    mine.len()
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let size = if file.as_os_str() == "-" {
+        io::stdin().take(FILE_BYTES + 1).read_to_string(&mut text)?
+    } else {
+        std::fs::File::open(file)?.take(FILE_BYTES + 1).read_to_string(&mut text)?
+    };
+    if u64::try_from(size).unwrap_or(u64::MAX) > FILE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 8 MiB"));
+    }
+    Ok(text)
+}
+
+fn unreadable(file: &str, reason: &str, report: &mut Report) {
+    report.unreadable += 1;
+    report.findings.push(Finding {
+        level: Level::Error,
+        file: file.to_owned(),
+        object: String::new(),
+        trigger: String::new(),
+        key: String::new(),
+        message: reason.to_owned(),
+    });
+}

@@ -1,0 +1,64 @@
+//! What the forecast and the calendar will go by: read, checked and kept; not yet acting.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::engine::units::Ratio;
+use crate::spec::bounds::{self, BoundsEntry, Surroundings};
+use crate::spec::quantile::{self, Quantile};
+use crate::spec::raw::Raw;
+use crate::spec::{share, span, zone};
+
+/// Settings of the forecast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// Probability that capacity suffices, 0.5..=0.999.
+    pub quantile: Quantile,
+    /// How far back to learn; 1 to 30 days.
+    pub history: Duration,
+    /// Local time of the day and week profiles.
+    pub zone: Tz,
+    /// Dates treated as Sunday.
+    pub holidays: BTreeSet<NaiveDate>,
+    /// Usable share of a replica's rate capacity while the forecast is trusted; not below the
+    /// headroom otherwise in force.
+    pub headroom_trusted: Ratio,
+    /// Idle time that one cold start is worth; `None`: 5 x lead time.
+    pub cold_start_cost: Option<Duration>,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const HISTORY_DAYS: u32 = 14;
+/// The longest range a datasource is asked for.
+const HISTORY_DAYS_MAX: u32 = 30;
+const HEADROOM_TRUSTED: f64 = 0.85;
+
+/// Reads it; `headroom` is what holds without trust.
+pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
+    let history = |text: &str| span::within(text, DAY, DAY * HISTORY_DAYS_MAX);
+    let default_trusted = Ratio::try_new(HEADROOM_TRUSTED.max(headroom.get())).unwrap_or(headroom);
+    let trusted = raw.take("headroomTrusted", share::ratio).unwrap_or(default_trusted);
+    if trusted < headroom {
+        raw.refuse("headroomTrusted", "must not be below headroom");
+    }
+    Forecast {
+        quantile: raw
+            .take("quantile", |text| quantile::within(text, 0.5, 0.999))
+            .unwrap_or(Quantile::P95),
+        history: raw.take("forecastHistory", history).unwrap_or(DAY * HISTORY_DAYS),
+        zone: raw.take("timezone", zone::timezone).unwrap_or(Tz::UTC),
+        holidays: raw.take("holidays", zone::holidays).unwrap_or_default(),
+        headroom_trusted: trusted,
+        cold_start_cost: raw
+            .take("coldStartCost", |text| span::within(text, Duration::ZERO, DAY * 30)),
+    }
+}
+
+/// Reads the calendar.
+pub(crate) fn read_bounds(raw: &mut Raw, around: Surroundings) -> Vec<BoundsEntry> {
+    raw.take_list("instanceBounds", |text| bounds::parse("instanceBounds", text, around))
+        .unwrap_or_default()
+}
