@@ -191,7 +191,7 @@ impl Parser {
     }
 
     fn declare(&mut self, family: &str) {
-        let wanted = samples_of(family).any(|name| self.wanted.contains(&name));
+        let wanted = any_sample(family, |name| self.wanted.contains(name));
         if wanted && self.declared.len() < self.limits.series {
             self.declared.insert(family.to_owned());
         }
@@ -201,16 +201,20 @@ impl Parser {
         let mut declared = std::mem::take(&mut self.declared);
         let present: BTreeSet<&str> =
             self.page.series.iter().map(|series| series.name.as_str()).collect();
-        declared.retain(|family| !samples_of(family).any(|name| present.contains(name.as_str())));
+        declared.retain(|family| !any_sample(family, |name| present.contains(name)));
         declared
     }
 }
 
-/// The names under which samples of a declared family appear.
-fn samples_of(family: &str) -> impl Iterator<Item = String> {
-    ["", "_total", "_bucket", "_count", "_sum"]
-        .into_iter()
-        .map(move |suffix| format!("{family}{suffix}"))
+/// Whether `found` holds for any name under which samples of a declared family appear.
+fn any_sample(family: &str, found: impl Fn(&str) -> bool) -> bool {
+    let mut name = String::with_capacity(family.len() + "_bucket".len());
+    ["", "_total", "_bucket", "_count", "_sum"].into_iter().any(|suffix| {
+        name.clear();
+        name.push_str(family);
+        name.push_str(suffix);
+        found(&name)
+    })
 }
 
 #[cfg(test)]

@@ -245,13 +245,11 @@ fn address(data: &RData) -> Option<IpAddr> {
 /// The answer that hides in an error: that there is nothing, which is an answer, unless the server
 /// said it because it failed.
 fn absence(error: &NetError) -> Option<Answer> {
-    match error {
-        NetError::Dns(DnsError::NoRecordsFound(nothing)) => match nothing.response_code {
-            ResponseCode::NXDomain => Some(Answer::NoName),
-            ResponseCode::NoError => Some(Answer::NoRecord),
-            _ => None,
-        },
-        _ => None,
+    let NetError::Dns(DnsError::NoRecordsFound(nothing)) = error else { return None };
+    if nothing.response_code == ResponseCode::NXDomain {
+        Some(Answer::NoName)
+    } else {
+        (nothing.response_code == ResponseCode::NoError).then_some(Answer::NoRecord)
     }
 }
 

@@ -59,13 +59,18 @@ struct Known {
     memory: Memory,
     /// Rounds since the name had it.
     unseen: u32,
-    /// When it last answered.
+    /// The last tick in which its asking came to an end.
+    asked: Option<Timestamp>,
+    /// The last tick in which it answered.
     answered: Option<Timestamp>,
     /// It was seen not answering before its first answer.
     seen_loading: bool,
     ready: Option<Timestamp>,
     fault: Option<FaultKind>,
 }
+
+/// A page, or why there is none.
+type Given = Result<Arc<Answer>, FaultKind>;
 
 /// An endpoint and the addresses it has.
 struct Resolved<'a> {
@@ -101,23 +106,28 @@ impl Pages {
         let resolved = resolve(scraper, &self.namespace, &self.endpoints).await;
         let places = places(&resolved, scraper.limits.addresses);
         let mut order: Vec<&Place> = places.iter().collect();
-        // Should the round end early, those who answered last time were asked.
-        order.sort_by_key(|place| known.get(*place).is_some_and(|known| known.fault.is_some()));
+        // Should the round end early, those who answered last time were asked, and of the others
+        // those who waited longest.
+        order.sort_by_key(|place| {
+            known.get(*place).map(|known| (known.fault.is_some(), known.asked))
+        });
         let answers = round(scraper, at, order, &self.read).await;
         let faults = name_faults(&resolved, scraper.limits.addresses);
         let addresses = address_count(&resolved);
         let unasked = forget(&mut self.known, &resolved, &places);
         for place in places {
-            let answer = answers.get(&place).cloned().unwrap_or(Err(FaultKind::Timeout));
+            let answer = answers.get(&place).cloned();
             self.remember(place, answer, at);
         }
         self.report(at, &unasked, Reading { addresses, faults, ..Reading::default() })
     }
 
-    fn remember(&mut self, place: Place, answer: Result<Arc<Answer>, FaultKind>, at: Timestamp) {
+    /// Takes the answer of an address; `None` when the round ended before it.
+    fn remember(&mut self, place: Place, answer: Option<Given>, at: Timestamp) {
         let known = self.known.entry(place).or_insert_with(|| Known::new(self.window));
         known.unseen = 0;
-        match answer {
+        known.asked = if answer.is_some() { Some(at) } else { known.asked };
+        match answer.unwrap_or(Err(FaultKind::Timeout)) {
             Ok(answer) => {
                 let in_time = known.memory.absorb(&answer.page, answer.at);
                 known.fault = (!in_time).then_some(FaultKind::OutOfTime);
@@ -153,7 +163,15 @@ impl Pages {
 impl Known {
     const fn new(window: Duration) -> Self {
         let memory = Memory::new(window);
-        Self { memory, unseen: 0, answered: None, seen_loading: false, ready: None, fault: None }
+        Self {
+            memory,
+            unseen: 0,
+            asked: None,
+            answered: None,
+            seen_loading: false,
+            ready: None,
+            fault: None,
+        }
     }
 
     fn result(&self, at: Timestamp, now: Timestamp, window: Duration) -> PageResult {
@@ -230,7 +248,7 @@ async fn round(
     at: Timestamp,
     places: Vec<&Place>,
     wanted: &Wanted,
-) -> BTreeMap<Place, Result<Arc<Answer>, FaultKind>> {
+) -> BTreeMap<Place, Given> {
     let ask = async |place: &Place| (place.clone(), scraper.page(at, place, wanted).await);
     stream::iter(places.into_iter().map(ask))
         .buffer_unordered(scraper.limits.at_once)

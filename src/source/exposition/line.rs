@@ -126,7 +126,7 @@ fn instant(word: &str, format: Format) -> Option<Timestamp> {
         Format::OpenMetrics => {
             let milliseconds = (word.parse::<f64>().ok()? * 1000.0).round();
             // Beyond 2^53 a float no longer tells milliseconds apart; the year would be 287 396.
-            if !(milliseconds.abs() < 9_007_199_254_740_992.0) {
+            if milliseconds.is_nan() || milliseconds.abs() >= 9_007_199_254_740_992.0 {
                 return None;
             }
             #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]

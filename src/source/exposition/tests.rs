@@ -82,7 +82,8 @@ fn openmetrics_timestamps_are_seconds() {
 #[test]
 fn a_page_is_believed_only_as_far_as_it_goes() {
     let one = |page: Result<Page, Error>| page.map(|page| (page.series.len(), page.truncated));
-    let rows: &[(&str, Format, bool, Result<(usize, bool), Error>)] = &[
+    type Row<'a> = (&'a str, Format, bool, Result<(usize, bool), Error>);
+    let rows: &[Row<'_>] = &[
         ("a 1\nb 2\n", Format::Text, false, Ok((2, false))),
         ("a 1\nb 2", Format::Text, true, Ok((2, false))),
         ("a 1\nb 2", Format::Text, false, Ok((1, true))),

@@ -112,7 +112,8 @@ fn answer(query: &[u8], code: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
 
 #[tokio::test]
 async fn no_such_name_is_known_and_a_failing_server_is_not() {
-    let rows: &[(u8, &'static [[u8; 4]], Result<usize, FaultKind>)] = &[
+    type Row = (u8, &'static [[u8; 4]], Result<usize, FaultKind>);
+    let rows: &[Row] = &[
         (0, &[[10, 0, 0, 7], [10, 0, 0, 8]], Ok(2)),
         (0, &[], Ok(0)),
         (3, &[], Ok(0)),

@@ -94,11 +94,11 @@ fn buckets<'a>(
     page: &'a [RawSeries],
     keep: &dyn Fn(&RawSeries) -> bool,
 ) -> Vec<&'a RawSeries> {
-    let named = |name: &&str| {
+    let named = |name: &str| {
         let name = format!("{name}_bucket");
         page.iter().filter(|raw| raw.name == name && keep(raw)).collect::<Vec<_>>()
     };
-    histogram.names.iter().map(|name| named(&name)).find(|all| !all.is_empty()).unwrap_or_default()
+    histogram.names.iter().map(|name| named(name)).find(|all| !all.is_empty()).unwrap_or_default()
 }
 
 /// The sample names that an engine's preset and these latencies need.
