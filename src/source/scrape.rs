@@ -301,8 +301,12 @@ fn merge(pages: &mut BTreeMap<String, PageResult>, name: String, page: PageResul
     first.fault = first.fault.take().or(fault);
 }
 
+/// Host and port as the trigger names them; an IPv6 address in its brackets.
 fn authority(endpoint: &Endpoint) -> String {
-    format!("{}:{}", endpoint.host, endpoint.port)
+    literal(&endpoint.host).map_or_else(
+        || format!("{}:{}", endpoint.host, endpoint.port),
+        |address| SocketAddr::new(address, endpoint.port).to_string(),
+    )
 }
 
 fn fault(authority: &str, kind: FaultKind) -> Fault {

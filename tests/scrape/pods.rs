@@ -1,15 +1,20 @@
 //! Pods that come, go, load, fall silent and are shared.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prescale::engine::observation::{FaultKind, Phase};
+use prescale::source::config::ScrapePolicy;
 use prescale::source::exposition::Wanted;
-use prescale::source::scrape::{Limits, PageResult, Pages, Reading};
+use prescale::source::resolve::Resolver;
+use prescale::source::scrape::{Limits, PageResult, Pages, Reading, Scraper};
+use tokio::net::UdpSocket;
 
 use crate::server::{Act, Server, page, text};
 use crate::world::{
-    GOOD, START, after, endpoint, last, latest, names, only, pages, scraper, short,
+    GOOD, START, after, clock, endpoint, last, latest, names, only, pages, scraper, short,
 };
 
 #[tokio::test]
@@ -134,6 +139,59 @@ async fn a_round_ends_in_its_time_and_nobody_is_passed_over_for_ever() {
         assert!(reading.faults.iter().all(|fault| fault.kind == FaultKind::Timeout));
     }
     assert_eq!(answered, [0, 1, 1]);
+}
+
+/// A name server that answers every A question with 127.0.0.1 until it is told to fail.
+async fn name_server(failing: Arc<AtomicBool>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 1500];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+            let labels = buffer[12..length].iter().position(|byte| *byte == 0).unwrap();
+            let question = &buffer[12..12 + labels + 5];
+            let failing = failing.load(Ordering::Relaxed);
+            let answers = u8::from(!failing && question[question.len() - 3] == 1);
+            let mut reply = vec![buffer[0], buffer[1], 0x81, if failing { 0x82 } else { 0x80 }];
+            reply.extend([0, 1, 0, answers, 0, 0, 0, 0]);
+            reply.extend(question);
+            if answers == 1 {
+                // The name of the question, A, IN, not to be kept, four bytes of address.
+                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&reply, peer).await;
+        }
+    });
+    at
+}
+
+#[tokio::test]
+async fn a_failing_name_server_does_not_make_pods_go_away() {
+    let server = Server::start("127.0.0.1:0", Act::Close(page("", GOOD))).await;
+    let failing = Arc::new(AtomicBool::new(false));
+    let policy = ScrapePolicy { allow_loopback: true, names: None };
+    let at = name_server(Arc::clone(&failing)).await;
+    let resolver = Resolver::at(at, &policy, short().resolve);
+    let scraper = Scraper::with_resolver(resolver, short(), clock()).unwrap();
+    let mut pages = pages(&scraper, vec![endpoint(true, "vllm", server.at.port())]);
+    // The second, whether names fail: addresses, answered, faults, phase.
+    let rows = [
+        (0, false, Some(1), true, 0, Phase::Ready),
+        (15, true, None, false, 1, Phase::Ready),
+        (30, true, None, false, 1, Phase::Ready),
+        (45, true, None, false, 1, Phase::Ready),
+        (60, false, Some(1), true, 0, Phase::Ready),
+        (300, true, None, false, 1, Phase::Unready),
+    ];
+    for (second, fail, addresses, answered, faults, phase) in rows {
+        failing.store(fail, Ordering::Relaxed);
+        let reading = pages.read(after(second)).await;
+        assert_eq!(reading.addresses, addresses, "{second}");
+        assert_eq!((only(&reading).answered, only(&reading).phase), (answered, phase), "{second}");
+        assert_eq!(reading.faults.len(), faults, "{second} {reading:?}");
+        assert!(reading.faults.iter().all(|fault| fault.kind == FaultKind::Dns), "{second}");
+    }
+    assert_eq!(server.hits(), 2);
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use prescale::engine::observation::{Combine, Latency, LatencyReading, Phase, Role};
 use prescale::engine::units::Timestamp;
 use prescale::source::assemble::RawSeries;
 use prescale::source::exposition::{Format, Limits, Page, Parser, Wanted};
-use prescale::source::histogram;
+use prescale::source::preset::{Family, Histogram, Preset, Value};
 use prescale::source::ring::Memory;
+use prescale::source::scrape::{PageResult, Reading, wanted};
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages").join(name)
@@ -98,6 +100,44 @@ fn a_declared_family_without_samples_is_told_from_one_that_is_absent() {
     assert_eq!(declared, ["vllm:num_requests_waiting"]);
 }
 
+const ITL: &str = "vllm:inter_token_latency_seconds_bucket";
+
+/// As much of a preset as these tests need.
+const PRESET: Preset = Preset {
+    families: &[Family {
+        role: Role::GenerationTokens,
+        names: &["vllm:generation_tokens_total"],
+        combine: Combine::Sum,
+        value: Value::Scaled(1.0),
+        labels: &[],
+        lazy: false,
+    }],
+    histograms: &[
+        Histogram {
+            latency: Latency::Ttft,
+            names: &["vllm:ttft_of_no_server", "vllm:time_to_first_token_seconds"],
+            scale: 1.0,
+        },
+        Histogram {
+            latency: Latency::InterToken,
+            names: &["vllm:inter_token_latency_seconds"],
+            scale: 1.0,
+        },
+    ],
+    model_label: Some("model_name"),
+};
+
+fn result(series: &[RawSeries], answered: bool) -> PageResult {
+    PageResult {
+        series: series.to_vec(),
+        answered,
+        answered_ever: true,
+        phase: Phase::Ready,
+        ready: None,
+        fault: None,
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct Row {
     t: f64,
@@ -125,7 +165,8 @@ fn named<'a>(series: &'a [RawSeries], name: &str) -> Vec<&'a RawSeries> {
 fn a_real_run_is_remembered_and_its_latency_is_read() {
     let tokens = "vllm:generation_tokens_total";
     let ttft = "vllm:time_to_first_token_seconds_bucket";
-    let wanted = Wanted::names([tokens, ttft, "vllm:num_requests_waiting"]);
+    let wanted = wanted(&PRESET, &[Latency::Ttft]);
+    assert!(wanted.contains(tokens) && wanted.contains(ttft) && !wanted.contains(ITL));
     let mut memory = Memory::new(Duration::from_secs(150));
     let pages = run();
     for (at, text) in &pages {
@@ -141,17 +182,27 @@ fn a_real_run_is_remembered_and_its_latency_is_read() {
 
     // Of the 382 first tokens of the window the buckets up to 1, 2.5, 7.5, 10 and 20 s hold 188,
     // 259, 325, 368 and 382; interpolated by hand.
+    let reading = Reading {
+        pages: [("read", true), ("silent", false)]
+            .map(|(name, answered)| (name.to_owned(), result(&series, answered)))
+            .into(),
+        ..Reading::default()
+    };
     let rows = [
         (0.50, 1.0 + 1.5 * (191.0 - 188.0) / 71.0),
         (0.95, 7.5 + 2.5 * (362.9 - 325.0) / 43.0),
         (0.99, 10.0 + 10.0 * (378.18 - 368.0) / 14.0),
     ];
     for (quantile, expected) in rows {
-        let reading = histogram::reading(quantile, 1.0, &[named(&series, ttft)]);
+        let reading = reading.latency(&PRESET, Latency::Ttft, quantile, &|_| true);
         // The ranks are products of decimal fractions: right to the last digits only.
         assert!((reading.seconds.unwrap() - expected).abs() < 1e-9, "{reading:?} {expected}");
         assert_eq!((reading.observations, reading.clamped), (Some(382.0), false));
     }
+    let nothing = LatencyReading { seconds: None, clamped: false, observations: None };
+    let other = |raw: &RawSeries| raw.labels.get("model_name").is_some_and(|name| name == "other");
+    assert_eq!(reading.latency(&PRESET, Latency::Ttft, 0.95, &other), nothing);
+    assert_eq!(reading.latency(&PRESET, Latency::InterToken, 0.95, &|_| true), nothing);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What one round of scraping found, and how it reads as pods and latencies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::observation::{Fault, Latency, LatencyReading, Phase, PodObservation};
 use crate::engine::units::Timestamp;
@@ -54,9 +54,9 @@ impl Reading {
     ) -> BTreeMap<String, PodObservation> {
         let pod = |page: &PageResult| {
             let (roles, known_zero) = roles(preset, model, selector, &page.series);
-            let known_zero = if page.answered { known_zero } else { Default::default() };
-            let PodObservation { created, .. } = PodObservation::new(page.phase);
-            PodObservation { phase: page.phase, created, ready: page.ready, roles, known_zero }
+            let known_zero = if page.answered { known_zero } else { BTreeSet::new() };
+            let PageResult { phase, ready, .. } = *page;
+            PodObservation { phase, created: None, ready, roles, known_zero }
         };
         self.pages.iter().map(|(name, page)| (name.clone(), pod(page))).collect()
     }

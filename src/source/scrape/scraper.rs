@@ -50,8 +50,20 @@ impl Scraper {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(policy: &ScrapePolicy, limits: Limits, clock: Clock) -> Result<Arc<Self>, Error> {
+        Self::with_resolver(Resolver::new(policy, limits.resolve), limits, clock)
+    }
+
+    /// The same with a resolver of its own.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be made.
+    pub fn with_resolver(
+        resolver: Resolver,
+        limits: Limits,
+        clock: Clock,
+    ) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
-            resolver: Resolver::new(policy, limits.resolve),
+            resolver,
             limits,
             clock,
             fetcher: Fetcher::new(limits)?,
