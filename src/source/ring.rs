@@ -16,6 +16,11 @@ use crate::source::exposition::{Page, PageSeries};
 /// even if they are already higher than before.
 pub const PROCESS_START: &str = "process_start_time_seconds";
 
+/// The same process may tell its start a second apart, because it is reckoned from a boot time that
+/// clock adjustment moves. A start that went back is another process too: behind the address of a
+/// service each page may come from another pod.
+const START_JITTER: f64 = 2.0;
+
 /// Most samples kept of one series: a tick of 5 s fills the window of 150 s with 30.
 const SAMPLES_MAX: usize = 64;
 
@@ -53,7 +58,8 @@ impl Memory {
     pub fn absorb(&mut self, page: &Page, at: Timestamp) -> bool {
         let started = page.series.iter().find(|series| series.name == PROCESS_START);
         let started = started.map(|series| series.value).filter(|value| value.is_finite());
-        let restarted = matches!((self.started, started), (Some(old), Some(new)) if new > old);
+        let restarted = matches!((self.started, started), (Some(old), Some(new))
+            if (new - old).abs() > START_JITTER);
         // A clock that was set back would make every new sample the older one.
         if restarted || self.read.is_some_and(|read| read > at) {
             self.rings.clear();
@@ -210,6 +216,9 @@ mod tests {
         let after: Rows<'_> = &[(PROCESS_START, 1010.0, None), ("c_total", 7.0, None)];
         check("c_total", &[(1000, before), (1015, before)], &[(1000, 5.0), (1015, 5.0)]);
         check("c_total", &[(1000, before), (1015, after)], &[(1015, 7.0)]);
+        check("c_total", &[(1000, after), (1015, before)], &[(1015, 5.0)]);
+        let jitter: Rows<'_> = &[(PROCESS_START, 501.0, None), ("c_total", 6.0, None)];
+        check("c_total", &[(1000, before), (1015, jitter)], &[(1000, 5.0), (1015, 6.0)]);
     }
 
     #[test]
