@@ -6,7 +6,12 @@
 
 pub mod assemble;
 pub mod config;
+pub mod exposition;
+pub mod histogram;
 pub mod preset;
+pub mod resolve;
+pub mod ring;
+pub mod scrape;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
