@@ -1,7 +1,8 @@
 //! The pure core: what was observed and `now` come in, a decision and its reasons go out.
 //!
 //! Nothing in here reads a clock, a file or the network, logs, or depends on the order of a hash.
-//! Equal inputs and memory give equal bytes.
+//! Equal inputs and memory give equal bytes. The modules stand in the order in which they build on
+//! each other: a module uses those above it only.
 
 pub mod numeric;
 pub mod units;
@@ -12,4 +13,16 @@ pub mod setup;
 
 pub mod decision;
 
+pub mod signals;
+
+pub mod capacity;
+pub mod cold_start;
+pub mod demand;
+
+pub mod memory;
+
+pub mod decide;
+
 pub mod step;
+
+pub mod invariants;

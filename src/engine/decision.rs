@@ -1,6 +1,7 @@
 //! The decision as data: the state of knowledge, what KEDA is told, and every reason for it.
 
 mod reason;
+mod term;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::units::{Replicas, Timestamp};
 
-pub use reason::{Reason, Term, TermKind};
+pub use reason::{Block, Limit, Reason};
+pub use term::{Short, Term, TermKind};
 
 /// How much is known (DESIGN section 3); one row of the decision-safety contract each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -131,12 +133,29 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// Whether more than zero replicas are wanted; `None` when there is no number.
+    /// Whether more than zero replicas are wanted; `None` when there is no number. Cold with
+    /// replicas running, or with demand seen outside of the pods, is active: data that never came is
+    /// no reason to stop them, and none to leave the demand waiting.
     #[must_use]
-    pub const fn active(&self) -> Option<bool> {
+    pub fn active(&self) -> Option<bool> {
+        let running = self.current.is_some_and(|current| current > Replicas::ZERO);
+        let asked = self.reasons.iter().any(|reason| matches!(reason, Reason::Wake { .. }));
         match &self.verdict {
             Verdict::Scale { active, .. } => Some(*active),
+            Verdict::Refuse(_) if self.state == State::Cold && (running || asked) => Some(true),
             Verdict::Refuse(_) => None,
         }
+    }
+
+    /// Everything in one line: state, number, binding term, replicas ready.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let told = match &self.unmasked {
+            Verdict::Scale { replicas, .. } => format!("{replicas} replicas"),
+            Verdict::Refuse(refusal) => refusal.to_string(),
+        };
+        let binding = self.terms.first().map_or_else(String::new, |term| format!(" ({term})"));
+        let ready = self.ready.map_or_else(String::new, |ready| format!(", {ready} ready"));
+        format!("{}: {told}{binding}{ready}", self.state)
     }
 }

@@ -52,6 +52,66 @@ pub enum Role {
     GpuPowerLimit,
 }
 
+impl Role {
+    /// Its name in text.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::KvUsage => "kv usage",
+            Self::KvTokens => "kv tokens",
+            Self::PromptTokens => "prompt tokens",
+            Self::CachedTokens => "cached tokens",
+            Self::GenerationTokens => "output tokens",
+            Self::Finished => "finished requests",
+            Self::Arrivals => "arrivals",
+            Self::Rejections => "rejections",
+            Self::Awake => "awake",
+            Self::GpuUtilization => "gpu utilization",
+            Self::GpuMemoryUsed => "gpu memory used",
+            Self::GpuMemoryTotal => "gpu memory",
+            Self::GpuMemoryBandwidth => "gpu memory bandwidth",
+            Self::GpuPower => "gpu power",
+            Self::GpuPowerLimit => "gpu power limit",
+        }
+    }
+
+    /// Whether the value only ever grows, except when the process restarts.
+    #[must_use]
+    pub const fn is_counter(self) -> bool {
+        matches!(
+            self,
+            Self::PromptTokens
+                | Self::CachedTokens
+                | Self::GenerationTokens
+                | Self::Finished
+                | Self::Arrivals
+                | Self::Rejections
+        )
+    }
+
+    /// Whether it describes a GPU rather than the engine on it.
+    #[must_use]
+    pub const fn is_gpu(self) -> bool {
+        matches!(
+            self,
+            Self::GpuUtilization
+                | Self::GpuMemoryUsed
+                | Self::GpuMemoryTotal
+                | Self::GpuMemoryBandwidth
+                | Self::GpuPower
+                | Self::GpuPowerLimit
+        )
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// How several series of one role in one pod (ranks, GPUs, processes) become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

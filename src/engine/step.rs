@@ -1,16 +1,13 @@
 //! One tick as a short list of named lines.
 
-use serde::{Deserialize, Serialize};
-
-use crate::engine::decision::{Decision, Refusal, State, Verdict};
+use crate::engine::decide::{Case, Facts, Timings, decide, need};
+use crate::engine::decision::{Decision, Reason, State};
+use crate::engine::demand::{Input, latency_ratio, trim_wanted};
 use crate::engine::observation::Observation;
-use crate::engine::setup::Setup;
+use crate::engine::setup::{Family, Setup};
+use crate::engine::signals::{Bound, Signals};
 
-/// What the engine remembers of a workload between ticks: down-window, capacity, wakes.
-///
-/// Serialisable, so that it can be inherited by an edited setup and stored.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Memory {}
+pub use crate::engine::memory::Memory;
 
 /// A decision, and the memory for the next tick.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,20 +20,76 @@ pub struct Step {
 
 /// Decides. Total, deterministic, no I/O; `observation.at` is now.
 #[must_use]
-pub fn step(setup: &Setup, observation: &Observation, memory: Memory) -> Step {
-    let _ = setup;
-    let refusal = Verdict::Refuse(Refusal::NoData { text: "engine not built yet".to_owned() });
-    let decision = Decision {
-        at: observation.at,
-        state: State::Cold,
-        verdict: refusal.clone(),
-        unmasked: refusal,
-        terms: Vec::new(),
-        reasons: Vec::new(),
-        data_age: None,
-        current: None,
-        ready: None,
-        serving: false,
+pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Step {
+    memory.capacity.seed(&setup.capacity);
+    let timings = Timings::of(setup, &memory);
+    let signals = Signals::read(setup, observation, &mut memory.pods, timings.stuck_after);
+    memory.pressure.note(&signals, &memory.capacity, timings.cold_start);
+    let latency = latency(setup, observation, &signals, &memory);
+    let input = Input {
+        setup,
+        signals: &signals,
+        bound: Bound::Low,
+        capacity: &memory.capacity,
+        pressure: &memory.pressure,
+        cold_start: timings.cold_start,
+        slow: latency.is_some_and(|ratio| ratio > 1.0),
     };
+    let need = need(&input, memory.trim.value);
+    let facts = Facts::gather(setup, &signals, &timings, &mut memory);
+    memory.note_idle(setup, &signals, &facts);
+    let case = Case { setup, observation, signals: &signals, need: &need, timings: &timings };
+    let mut decision = decide(&case, &facts, &mut memory);
+    memory.learn(&case, decision.state, latency);
+    decision.reasons.extend(known(setup, &memory, &decision));
     Step { decision, memory }
+}
+
+fn latency(
+    setup: &Setup,
+    observation: &Observation,
+    signals: &Signals,
+    memory: &Memory,
+) -> Option<f64> {
+    let lasting = memory.pressure.lasting(observation.at);
+    latency_ratio(setup, observation, &signals.outside, lasting)
+}
+
+/// What of the learning a reader has to know to understand the decision.
+fn known(setup: &Setup, memory: &Memory, decision: &Decision) -> Vec<Reason> {
+    let driven = matches!(decision.state, State::Fresh | State::Partial);
+    let unknown = setup.family == Family::Llm && memory.capacity.request_rate().is_none();
+    let trim = memory.trim.value;
+    let at_bound = trim_wanted(setup) && memory.trim.at_bound();
+    [
+        (driven && unknown).then_some(Reason::CapacityUnknown),
+        at_bound.then_some(Reason::TrimAtBound { trim }),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+impl Memory {
+    /// Positive evidence of idleness, of demand, or neither.
+    fn note_idle(&mut self, setup: &Setup, signals: &Signals, facts: &Facts) {
+        let fresh = crate::engine::decide::state(facts) == State::Fresh;
+        let idle = match signals.all_demand(setup).filter(|_| fresh) {
+            Some(demand) => Some(demand <= 0.0 && signals.supply.loading == 0),
+            None => None,
+        };
+        self.idle.note(idle, signals.fresh.now, setup.tick);
+    }
+
+    /// Learns from a tick that was decided: only what is complete teaches.
+    fn learn(&mut self, case: &Case<'_>, state: State, latency: Option<f64>) {
+        let Case { setup, observation, signals, .. } = case;
+        self.cold_starts.learn(observation, &mut self.pods);
+        let complete = state == State::Fresh;
+        if complete && setup.family == Family::Llm {
+            self.capacity.learn(signals, latency.is_some_and(|ratio| ratio > 1.0));
+        }
+        let ratio = latency.filter(|_| complete && signals.supply.loading == 0);
+        self.trim.follow(ratio, trim_wanted(setup), observation.at);
+    }
 }

@@ -1,26 +1,60 @@
-//! Reasons as types: log line, page, API and golden files print the same ones.
+//! Reasons as types: log line, page, API and golden files print the same ones, one line each.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Which demand a term measures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+use crate::engine::decision::term::Short;
+use crate::engine::observation::Role;
+
+/// What keeps a decision from going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TermKind {
-    /// KV-cache tokens in use and queued.
-    KvCache,
-    /// One of the user's own signals.
-    Own(String),
+pub enum Block {
+    /// A larger need was seen within the down-window.
+    Window {
+        /// Replicas needed at its peak.
+        peak: u32,
+        /// How long it looks back.
+        window: Duration,
+    },
+    /// There is no full down-window of data since the start or the last gap.
+    Gap {
+        /// Time until there is.
+        remaining: Duration,
+    },
+    /// Required signals are not known on all ready pods.
+    Incomplete,
+    /// Pods are pending or loading.
+    Loading {
+        /// How many.
+        pods: u32,
+    },
+    /// Twice the ready replicas were needed a moment ago.
+    Panic {
+        /// Replicas needed at the peak.
+        peak: u32,
+    },
+    /// At most one replica, or a fifth, per minute.
+    Step,
+    /// Not idle for long enough to sleep.
+    NotIdle {
+        /// How long it was idle.
+        idle: Duration,
+        /// How long it has to be.
+        needed: Duration,
+    },
 }
 
-/// One term of demand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Term {
-    /// What it measures.
-    pub kind: TermKind,
-    /// Replica-equivalents; finite, not negative.
-    pub replicas: f64,
+/// Which limit cut a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// `minReplicas`.
+    Min,
+    /// `maxReplicas`, the HPA's maximum or the server's limit.
+    Max,
 }
 
 /// Something that shaped the decision.
@@ -29,12 +63,279 @@ pub struct Term {
 pub enum Reason {
     /// `scaleStrategy: shadow` sends 0 and inactive.
     Shadow,
+    /// The terms of demand give this need.
+    Need {
+        /// Replicas.
+        replicas: u32,
+    },
+    /// The data is old.
+    Stale {
+        /// Age of the newest trustworthy sample.
+        age: Duration,
+    },
+    /// The last good decision stands.
+    Held {
+        /// What it was.
+        replicas: u32,
+    },
+    /// Some ready pods were not read.
+    Unread {
+        /// How many.
+        pods: u32,
+        /// Ready pods in all.
+        ready: u32,
+        /// One of them, if it has a name.
+        example: Option<String>,
+    },
+    /// A required signal is not known on all ready pods.
+    Missing {
+        /// The signal.
+        role: Role,
+    },
+    /// One of the user's own signals has no usable value.
+    OwnMissing {
+        /// Its name.
+        name: String,
+    },
+    /// The data source said that its answer is partial.
+    PartialAnswer,
+    /// One pod reports out of all proportion to the others and counts less.
+    Outlier {
+        /// The pod.
+        pod: String,
+        /// The signal.
+        role: Role,
+        /// What it reports.
+        read: f64,
+        /// What counts.
+        counted: f64,
+    },
+    /// A value jumped and waits for a second sample.
+    Unconfirmed {
+        /// The pod.
+        pod: String,
+        /// The signal.
+        role: Role,
+        /// What it reports.
+        read: f64,
+        /// What counts.
+        counted: f64,
+    },
+    /// Pods whose engine sleeps carry nothing.
+    EnginesAsleep {
+        /// How many.
+        pods: u32,
+    },
+    /// Pods are pending or loading.
+    Loading {
+        /// How many.
+        pods: u32,
+    },
+    /// Pods are pending or loading for so long that they no longer block.
+    Stuck {
+        /// How many.
+        pods: u32,
+        /// One of them.
+        example: String,
+        /// Twice the P90 of cold starts.
+        limit: Duration,
+    },
+    /// What a replica carries is not known yet.
+    CapacityUnknown,
+    /// The latency trim is as far as it may go.
+    TrimAtBound {
+        /// The trim.
+        trim: f64,
+    },
+    /// The number of replicas is unknown.
+    ReplicasUnknown,
+    /// Something keeps the decision up.
+    Kept {
+        /// What was wanted.
+        wanted: u32,
+        /// What is decided.
+        kept: u32,
+        /// What keeps it.
+        block: Block,
+    },
+    /// A limit cut the decision.
+    Limited {
+        /// Which one.
+        limit: Limit,
+        /// What was wanted.
+        wanted: u32,
+        /// What the limit allows.
+        allowed: u32,
+    },
+    /// Idle for all of the idle window: sleeps.
+    Sleep {
+        /// How long it was idle.
+        idle: Duration,
+    },
+    /// Demand shows while there are no pods: wakes.
+    Wake {
+        /// The demand.
+        demand: f64,
+        /// The threshold it is above.
+        activation: f64,
+    },
+    /// A wake is held until a pod serves.
+    Lease {
+        /// How much longer at most.
+        remaining: Duration,
+    },
+    /// No pod served within the time a wake is held; it is tried again later.
+    WakeExpired {
+        /// Time until the next try.
+        retry: Duration,
+    },
+    /// Nothing asks for a replica.
+    NoDemand,
+    /// Demand while asleep cannot be seen: nothing is configured to show it.
+    NoWakePath,
+    /// Demand while asleep cannot be read.
+    ActivationUnreadable,
+    /// `onNoData` replaces the error.
+    OnNoData {
+        /// What is sent.
+        replicas: u32,
+    },
+    /// The number sent leaves the HPA's dead band.
+    Tolerance {
+        /// What is wanted.
+        wanted: u32,
+        /// What is sent.
+        sent: u32,
+    },
+    /// No number can be given.
+    NoNumber,
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Window { peak, window } => {
+                write!(f, "{peak} needed within the last {} s", window.as_secs())
+            }
+            Self::Gap { remaining } => {
+                write!(f, "{} s more data needed to go down", remaining.as_secs())
+            }
+            Self::Incomplete => f.write_str("required signals incomplete"),
+            Self::Loading { pods } => write!(f, "{pods} pods pending or loading"),
+            Self::Panic { peak } => write!(f, "panic: {peak} needed at the peak"),
+            Self::Step => f.write_str("one replica or a fifth per minute"),
+            Self::NotIdle { idle, needed } => {
+                write!(f, "idle {} s of {} s", idle.as_secs(), needed.as_secs())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Min => "minimum",
+            Self::Max => "maximum",
+        })
+    }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shadow => f.write_str("shadow: sends 0 and inactive"),
+            Self::Need { replicas } => write!(f, "demand needs {replicas}"),
+            Self::Stale { age } => write!(f, "newest sample {} s old", age.as_secs()),
+            Self::Held { replicas } => write!(f, "last good decision {replicas} stands"),
+            Self::PartialAnswer => f.write_str("data source says its answer is partial"),
+            Self::EnginesAsleep { pods } => write!(f, "{pods} pods with a sleeping engine"),
+            Self::Loading { pods } => write!(f, "{pods} pods pending or loading"),
+            Self::CapacityUnknown => f.write_str("capacity of a replica not known yet"),
+            Self::TrimAtBound { trim } => {
+                write!(f, "latency trim at its bound {}: check target or profile", Short(*trim))
+            }
+            Self::ReplicasUnknown => f.write_str("number of replicas unknown"),
+            Self::Kept { wanted, kept, block } => write!(f, "{wanted} kept at {kept}: {block}"),
+            Self::Limited { limit, wanted, allowed } => {
+                write!(f, "{wanted} cut to {allowed}: {limit}")
+            }
+            Self::Sleep { idle } => write!(f, "idle for {} s: sleeps", idle.as_secs()),
+            Self::Wake { demand, activation } => {
+                write!(f, "wakes: {} held > activation {}", Short(*demand), Short(*activation))
+            }
+            Self::Lease { remaining } => {
+                write!(f, "wake held until a pod serves, at most {} s", remaining.as_secs())
+            }
+            Self::WakeExpired { retry } => {
+                write!(f, "no pod served in time: wake tried again in {} s", retry.as_secs())
+            }
+            Self::NoDemand => f.write_str("asleep: nothing asks for a replica"),
+            Self::NoWakePath => f.write_str(
+                "demand cannot be seen at zero replicas: set gateway or activationQuery",
+            ),
+            Self::ActivationUnreadable => f.write_str("demand at zero replicas cannot be read"),
+            Self::OnNoData { replicas } => write!(f, "onNoData: sends {replicas}"),
+            Self::Tolerance { wanted, sent } => {
+                write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
+            }
+            Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
+            Self::Unread { pods, ready, example } => {
+                let name = example.as_ref().map_or_else(String::new, |name| cut(name));
+                write!(f, "{pods} of {ready} ready pods unread ({name})")
+            }
+            Self::Missing { role } => write!(f, "{role} not known on all ready pods"),
+            Self::OwnMissing { name } => write!(f, "signal {} has no usable value", cut(name)),
+            Self::Outlier { pod, role, read, counted } => {
+                let (read, counted) = (Short(*read), Short(*counted));
+                write!(f, "outlier {}: {role} {read} counts as {counted}", cut(pod))
+            }
+            Self::Unconfirmed { pod, role, read, counted } => {
+                let (read, counted) = (Short(*read), Short(*counted));
+                write!(f, "jump at {}: {role} {read} counts as {counted} for now", cut(pod))
+            }
+            Self::Stuck { pods, example, limit } => {
+                let (limit, name) = (limit.as_secs(), cut(example));
+                write!(f, "{pods} pods stuck for over {limit} s ({name}): no nodes?")
+            }
+        }
+    }
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(48).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Block, Reason};
+    use crate::engine::observation::Role;
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        let (name, span) = ("p".repeat(253), Duration::MAX);
+        let (read, counted, pods) = (f64::MAX, 1e14 / 3.0, u32::MAX);
+        let role = Role::GpuMemoryBandwidth;
+        let rows = [
+            Reason::Outlier { pod: name.clone(), role, read, counted },
+            Reason::Unconfirmed { pod: name.clone(), role, read, counted },
+            Reason::Unread { pods, ready: pods, example: Some(name.clone()) },
+            Reason::Stuck { pods, example: name.clone(), limit: span },
+            Reason::OwnMissing { name },
+            Reason::Missing { role },
+            Reason::NoWakePath,
+            Reason::Kept {
+                wanted: pods,
+                kept: pods,
+                block: Block::NotIdle { idle: span, needed: span },
+            },
+            Reason::WakeExpired { retry: span },
+            Reason::Wake { demand: f64::MAX, activation: f64::MAX },
+        ];
+        for reason in rows {
+            let line = reason.to_string();
+            assert!(!line.is_empty() && line.len() <= 120 && !line.contains('\n'), "{line}");
         }
     }
 }

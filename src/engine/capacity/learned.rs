@@ -1,0 +1,113 @@
+//! One learned capacity from censored observations: throughput below saturation is a lower bound.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::numeric::fade;
+use crate::engine::units::Timestamp;
+
+/// A bound seen once is half forgotten after a day: hardware, model and traffic change.
+const HALF_LIFE: Duration = Duration::from_hours(24);
+/// Saturated windows of a minute before a value is believed; one may be a single long prompt.
+const SATURATED_MIN: u32 = 2;
+/// Weight of a saturated observation: three windows make two thirds of the value.
+const WEIGHT: f64 = 0.3;
+
+/// A capacity of one replica.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Learned {
+    /// The value, once seeded or seen at saturation.
+    value: Option<f64>,
+    /// The most seen without saturation, fading.
+    bound: f64,
+    /// Saturated windows in a row.
+    saturated: u32,
+    /// When it was last learned from.
+    at: Option<Timestamp>,
+}
+
+impl Learned {
+    /// The capacity, when it is known; at least what was ever seen lately.
+    #[must_use]
+    pub fn known(&self) -> Option<f64> {
+        self.value.map(|value| value.max(self.bound))
+    }
+
+    /// When it was last learned from; `None` while it is a bare seed.
+    #[must_use]
+    pub const fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
+    /// Starts from a profile's value where nothing is known yet.
+    pub fn seed(&mut self, seed: Option<f64>) {
+        if self.value.is_none() {
+            self.value = seed.filter(|seed| seed.is_finite() && *seed > 0.0);
+        }
+    }
+
+    /// Learns from a window of a minute in which a replica did `observed`.
+    pub fn learn(&mut self, observed: f64, saturated: bool, now: Timestamp) {
+        if !observed.is_finite() || observed <= 0.0 {
+            return;
+        }
+        let elapsed = self.at.map_or(Duration::ZERO, |at| now.since(at));
+        self.bound = (self.bound * fade(elapsed, HALF_LIFE)).max(observed);
+        self.at = Some(now);
+        if !saturated {
+            self.saturated = 0;
+            return;
+        }
+        self.saturated = self.saturated.saturating_add(1);
+        if self.saturated >= SATURATED_MIN {
+            let value =
+                self.value.map_or(observed, |value| WEIGHT.mul_add(observed - value, value));
+            self.value = Some(value);
+            // Saturated now means that what was seen before is not to be had any more.
+            self.bound = observed.min(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Learned;
+    use crate::engine::units::Timestamp;
+
+    /// Windows as (observed, saturated), a minute apart.
+    fn check(seed: Option<f64>, windows: &[(f64, bool)], expected: Option<f64>) {
+        let mut learned = Learned::default();
+        learned.seed(seed);
+        for (idx, (observed, saturated)) in windows.iter().enumerate() {
+            let minutes = Duration::from_mins(u64::try_from(idx).unwrap());
+            learned.learn(*observed, *saturated, Timestamp::default().plus(minutes));
+        }
+        let near = match (learned.known(), expected) {
+            // A thousandth: the bound fades a little within minutes.
+            (Some(known), Some(expected)) => (known - expected).abs() < expected / 1000.0,
+            (known, expected) => known == expected,
+        };
+        assert!(near, "{seed:?} {windows:?}: {learned:?} is not {expected:?}");
+    }
+
+    #[test]
+    fn throughput_below_saturation_is_only_a_lower_bound() {
+        check(None, &[], None);
+        check(None, &[(10.0, false), (20.0, false)], None);
+        check(Some(100.0), &[(10.0, false)], Some(100.0));
+        check(Some(100.0), &[(150.0, false)], Some(150.0));
+        check(Some(-1.0), &[], None);
+    }
+
+    #[test]
+    fn two_saturated_windows_make_it_known() {
+        check(None, &[(10.0, true)], None);
+        check(None, &[(10.0, true), (12.0, true)], Some(12.0));
+        check(None, &[(10.0, true), (12.0, false), (12.0, true)], None);
+        check(Some(100.0), &[(50.0, true), (50.0, true)], Some(85.0));
+        check(None, &[(f64::NAN, true), (f64::NAN, true)], None);
+    }
+}

@@ -1,0 +1,185 @@
+//! From demand and knowledge to a decision: the safety states, and the count each of them wants.
+//!
+//! Given a tick in numbers, its need and the memory; promises a decision with reasons for every
+//! state, and that missing, poisoned or partial data never lowers it.
+
+mod down;
+mod facts;
+mod table;
+mod tell;
+
+use crate::engine::decision::{Decision, Reason, State, Verdict};
+use crate::engine::demand::{Input, activation};
+use crate::engine::memory::Memory;
+use crate::engine::observation::Observation;
+use crate::engine::setup::Setup;
+use crate::engine::signals::Signals;
+use crate::engine::units::Replicas;
+
+pub use facts::{Facts, Need, Timings};
+pub use table::state;
+pub use tell::max_replicas;
+
+/// What a decision is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// What the user asked for.
+    pub setup: &'a Setup,
+    /// What was read.
+    pub observation: &'a Observation,
+    /// The tick in numbers.
+    pub signals: &'a Signals,
+    /// Demand.
+    pub need: &'a Need,
+    /// The workload's timings.
+    pub timings: &'a Timings,
+}
+
+/// Decides, and notes in `memory` what the next tick has to know.
+#[must_use]
+pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
+    let state = table::state(facts);
+    let mut reasons = Facts::reasons(case.signals, case.setup, case.timings);
+    let want = wanted(case, state, facts, memory, &mut reasons);
+    let current = case.signals.supply.current;
+    let unmasked = match want {
+        Some(want) => {
+            let (want, limit) = tell::limited(case.setup, case.observation, want);
+            reasons.extend(limit.filter(|_| !matches!(state, State::Asleep | State::AsleepBlind)));
+            memory.last = Some(want);
+            let (verdict, tolerance) = tell::scale(case.setup, case.observation, want, current);
+            reasons.extend(tolerance);
+            verdict
+        }
+        None => refused(case, state, facts, &mut reasons),
+    };
+    memory.served = serves(facts, memory) && memory.last != Some(0);
+    let (verdict, shadow) = tell::masked(case.setup, &unmasked);
+    reasons.extend(shadow);
+    Decision {
+        at: case.observation.at,
+        state,
+        verdict,
+        unmasked,
+        terms: case.need.terms.clone(),
+        reasons,
+        data_age: facts.age,
+        current: current.map(Replicas::new),
+        ready: case.signals.supply.ready.map(Replicas::new),
+        serving: memory.served,
+    }
+}
+
+/// The count that a state wants, before limits; `None` when no number can be given.
+fn wanted(
+    case: &Case<'_>,
+    state: State,
+    facts: &Facts,
+    memory: &mut Memory,
+    reasons: &mut Vec<Reason>,
+) -> Option<u32> {
+    match state {
+        State::Fresh => {
+            let (setup, signals) = (case.setup, case.signals);
+            reasons.push(Reason::Need { replicas: case.need.up });
+            let (want, why) = down::follow(setup, signals, case.need, case.timings, memory);
+            reasons.extend(why);
+            Some(want)
+        }
+        State::Partial | State::Hold => {
+            if let Some(age) = facts.age.filter(|age| *age > facts.fresh_limit) {
+                reasons.push(Reason::Stale { age });
+            }
+            Some(held(case, memory, reasons))
+        }
+        State::Waking => Some(woken(case, facts, memory, reasons)),
+        State::Asleep | State::AsleepBlind => {
+            reasons.push(asleep(state, case, memory));
+            reasons.extend((!facts.sees_zero).then_some(Reason::NoWakePath));
+            Some(0)
+        }
+        State::Cold if facts.at_zero => {
+            reasons.push(Reason::NoWakePath);
+            Some(0)
+        }
+        State::Cold | State::Blind => None,
+    }
+}
+
+/// The last good decision, or more where what can be read needs more. With partial data the high
+/// reading goes into the down-window, so that the way down knows of it once data is complete.
+fn held(case: &Case<'_>, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 {
+    let current = case.signals.supply.current;
+    let last = memory.last.or(current).unwrap_or(0);
+    let need = case.need.up;
+    let someone = u32::from(current != Some(0));
+    let want = last.max(need).max(someone);
+    reasons.push(Reason::Held { replicas: last });
+    if need > last {
+        reasons.push(Reason::Need { replicas: need });
+    }
+    let now = case.signals.fresh.now;
+    if !memory.window.begins(now, case.setup.tick) && case.signals.newest.is_some() {
+        memory.window.note(now, case.need.down.max(last), case.timings.window);
+    }
+    want
+}
+
+/// At least one until a pod serves; never less than before while pods are on their way.
+fn woken(case: &Case<'_>, facts: &Facts, memory: &Memory, reasons: &mut Vec<Reason>) -> u32 {
+    let now = case.signals.fresh.now;
+    let (demand, activation) = (case.signals.outside.activation, case.setup.activation);
+    if demand > activation {
+        reasons.push(Reason::Wake { demand, activation });
+    }
+    if let Some(remaining) = memory.wake.remaining(now) {
+        reasons.push(Reason::Lease { remaining });
+    }
+    let current = case.signals.supply.current.unwrap_or(0);
+    let before = memory.last.unwrap_or(if facts.at_zero { 0 } else { current });
+    before.max(case.need.up).max(1)
+}
+
+fn asleep(state: State, case: &Case<'_>, memory: &Memory) -> Reason {
+    match memory.wake.retry_in(case.signals.fresh.now) {
+        Some(retry) => Reason::WakeExpired { retry },
+        None if state == State::AsleepBlind => Reason::ActivationUnreadable,
+        None => Reason::NoDemand,
+    }
+}
+
+fn refused(case: &Case<'_>, state: State, facts: &Facts, reasons: &mut Vec<Reason>) -> Verdict {
+    if let Some(age) = facts.age {
+        reasons.push(Reason::Stale { age });
+    }
+    let current = case.signals.supply.current;
+    let (demand, activation) = (case.signals.outside.activation, case.setup.activation);
+    if state == State::Cold && demand > activation {
+        // No number, but active: KEDA wakes from zero on that, and keeps any other count.
+        reasons.push(Reason::Wake { demand, activation });
+    }
+    if let Some((verdict, reason)) = tell::on_no_data(case.setup, case.observation, current) {
+        reasons.push(reason);
+        return verdict;
+    }
+    reasons.push(Reason::NoNumber);
+    Verdict::Refuse(tell::refusal(state, facts.age, case.observation))
+}
+
+/// Whether pods have served in this active period.
+fn serves(facts: &Facts, memory: &Memory) -> bool {
+    (facts.serving && facts.read && !facts.at_zero) || (memory.served && !facts.at_zero)
+}
+
+/// Demand of a tick: the low reading, with what is held while there are no pods, and the high one.
+#[must_use]
+pub fn need(input: &Input<'_>, trim: f64) -> Need {
+    let low = Input { bound: crate::engine::signals::Bound::Low, ..*input };
+    let high = Input { bound: crate::engine::signals::Bound::High, ..*input };
+    let mut terms = crate::engine::demand::terms(&low, trim);
+    if input.signals.supply.ready_pods() == 0 {
+        terms.extend(activation(&low));
+        terms.sort_by(|a, b| b.replicas.total_cmp(&a.replicas));
+    }
+    Need::of(input.setup, terms, &crate::engine::demand::terms(&high, trim))
+}

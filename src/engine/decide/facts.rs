@@ -1,0 +1,197 @@
+//! What a decision rests on, beside the numbers: who is there, how old the data is, who asks.
+
+use std::time::Duration;
+
+use crate::engine::decision::{Reason, Term};
+use crate::engine::demand::largest;
+use crate::engine::memory::{Memory, Sight};
+use crate::engine::numeric::replicas_ceil;
+use crate::engine::setup::Setup;
+use crate::engine::signals::Signals;
+
+/// The timings of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// P90 of cold starts.
+    pub cold_start: Duration,
+    /// From a decision to a ready pod.
+    pub lead: Duration,
+    /// The down-window: max(60 s, cold start).
+    pub window: Duration,
+    /// Idle time before sleep: at least the cold start.
+    pub idle_after: Duration,
+    /// How long a wake is held.
+    pub wake_timeout: Duration,
+    /// Pods on their way for longer are stuck: twice the P90, whatever lead the user gave.
+    pub stuck_after: Duration,
+}
+
+impl Timings {
+    /// From what was learned, and what the user fixed.
+    #[must_use]
+    pub fn of(setup: &Setup, memory: &Memory) -> Self {
+        let cold_start = memory.cold_starts.p90(setup.lead);
+        let learned = memory.cold_starts.p90(crate::engine::setup::Lead::Learned);
+        let lead = memory.cold_starts.lead(setup, setup.tick);
+        let timeout = Duration::from_mins(15).max(lead.saturating_mul(3));
+        Self {
+            cold_start,
+            lead,
+            window: Duration::from_mins(1).max(cold_start),
+            idle_after: setup.idle_after.max(cold_start),
+            wake_timeout: setup.activation_timeout.unwrap_or(timeout),
+            stuck_after: learned.max(cold_start).saturating_mul(2),
+        }
+    }
+}
+
+/// Demand in whole replicas and the terms behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Need {
+    /// The terms of the low reading, the largest first.
+    pub terms: Vec<Term>,
+    /// Replicas that are certainly needed: up follows this.
+    pub up: u32,
+    /// Replicas below which the survivors might not stay under target: down follows this.
+    pub down: u32,
+}
+
+/// The survivors of a step down keep this much of `headroom` free: a dead band of three points,
+/// because a wider one costs a whole replica in small fleets.
+const DEAD_BAND: f64 = 0.03;
+
+impl Need {
+    /// From the low and the high reading.
+    #[must_use]
+    pub fn of(setup: &Setup, low: Vec<Term>, high: &[Term]) -> Self {
+        let headroom = setup.headroom.get();
+        let room = headroom / (headroom - DEAD_BAND).max(headroom / 2.0).max(f64::MIN_POSITIVE);
+        let up = replicas_ceil(largest(&low));
+        let down = replicas_ceil(largest(high) * room.clamp(1.0, 2.0)).max(up);
+        Self { terms: low, up, down }
+    }
+}
+
+/// What the state of knowledge depends on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the table in DESIGN 3")]
+pub struct Facts {
+    /// Replicas are known zero, or were decided zero and nothing contradicts it.
+    pub at_zero: bool,
+    /// A wake is held.
+    pub wake_held: bool,
+    /// A wake was given up and is tried again later.
+    pub wake_given_up: bool,
+    /// Demand at zero replicas can be seen somewhere.
+    pub sees_zero: bool,
+    /// That place cannot be read.
+    pub zero_unreadable: bool,
+    /// Ready pods serve, read or not.
+    pub serving: bool,
+    /// Pods are scheduled, pulling or starting; or ready ones that never answered are still young.
+    pub loading: bool,
+    /// Age of the newest trustworthy sample ever seen.
+    pub age: Option<Duration>,
+    /// How old it may be.
+    pub fresh_limit: Duration,
+    /// Anything of the workload was read in this tick.
+    pub read: bool,
+    /// At least half of the ready replicas were read.
+    pub half_read: bool,
+    /// All required signals are known on all ready pods.
+    pub complete: bool,
+}
+
+impl Facts {
+    /// Gathers them; notes the wake and the newest sample in `memory`.
+    #[must_use]
+    pub fn gather(
+        setup: &Setup,
+        signals: &Signals,
+        timings: &Timings,
+        memory: &mut Memory,
+    ) -> Self {
+        let now = signals.fresh.now;
+        let supply = &signals.supply;
+        let before = memory.newest.map(|at| at.min(now));
+        memory.newest = before.max(signals.newest);
+        let at_zero = at_zero(signals, memory.last);
+        let serving = supply.ready_pods() > 0;
+        let young_only = supply.loading > supply.starting && memory.newest.is_some();
+        let loading = supply.starting > 0 || young_only;
+        let floor = setup.min_replicas.is_some_and(|floor| floor.get() > 0);
+        let asks = signals.outside.activation > setup.activation || floor;
+        let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0 };
+        memory.wake.note(sight, now, timings.wake_timeout);
+        Self {
+            at_zero,
+            wake_held: memory.wake.remaining(now).is_some(),
+            wake_given_up: memory.wake.retry_in(now).is_some(),
+            sees_zero: signals.outside.sees_zero,
+            zero_unreadable: signals.outside.unreadable,
+            serving,
+            loading,
+            age: memory.newest.map(|at| now.since(at)),
+            fresh_limit: signals.fresh.limit,
+            read: signals.newest.is_some(),
+            half_read: !supply.under_half_read(),
+            complete: signals.complete(),
+        }
+    }
+
+    /// What of this belongs into every decision.
+    #[must_use]
+    pub fn reasons(signals: &Signals, setup: &Setup, timings: &Timings) -> Vec<Reason> {
+        let supply = &signals.supply;
+        let mut reasons = Vec::new();
+        reasons.extend(supply.current.is_none().then_some(Reason::ReplicasUnknown));
+        if supply.unread > 0 {
+            let (pods, ready) = (supply.unread, supply.ready_pods());
+            let example = supply.unread_example.clone();
+            reasons.push(Reason::Unread { pods, ready, example });
+        }
+        if supply.ready_pods() > 0 {
+            reasons.extend(signals.missing.iter().map(|role| Reason::Missing { role: *role }));
+        }
+        let own = signals.own_missing.iter().filter_map(|idx| setup.own.get(*idx));
+        reasons.extend(own.map(|own| Reason::OwnMissing { name: own.name.clone() }));
+        reasons.extend(signals.partial.then_some(Reason::PartialAnswer));
+        let asleep = supply.engines_asleep;
+        reasons.extend((asleep > 0).then_some(Reason::EnginesAsleep { pods: asleep }));
+        reasons.extend((supply.loading > 0).then_some(Reason::Loading { pods: supply.loading }));
+        if let Some(example) = supply.stuck.first() {
+            let pods = crate::engine::numeric::count(supply.stuck.len());
+            let (example, limit) = (example.clone(), timings.stuck_after);
+            reasons.push(Reason::Stuck { pods, example, limit });
+        }
+        reasons.extend(distrusted(signals));
+        reasons
+    }
+}
+
+/// Replicas are known zero; or unknown while the last decision was zero and nothing contradicts it.
+fn at_zero(signals: &Signals, last: Option<u32>) -> bool {
+    let supply = &signals.supply;
+    let nobody = supply.ready.unwrap_or(0) == 0 && supply.loading == 0 && supply.stuck.is_empty();
+    match supply.current {
+        Some(current) => current == 0,
+        None => last == Some(0) && nobody,
+    }
+}
+
+/// Values that count less than they were read; at most eight, so that reasons stay readable.
+fn distrusted(signals: &Signals) -> Vec<Reason> {
+    let outliers = signals.outliers.iter().map(|outlier| Reason::Outlier {
+        pod: outlier.pod.clone(),
+        role: outlier.role,
+        read: outlier.read,
+        counted: outlier.counted,
+    });
+    let jumps = signals.jumps.iter().map(|(pod, jump)| Reason::Unconfirmed {
+        pod: pod.clone(),
+        role: jump.role,
+        read: jump.read,
+        counted: jump.counted,
+    });
+    outliers.chain(jumps).take(8).collect()
+}

@@ -1,0 +1,81 @@
+//! What every term of demand is computed from, and the quantities that several terms share.
+
+use std::time::Duration;
+
+use crate::engine::capacity::Capacity;
+use crate::engine::demand::pressure::Pressure;
+use crate::engine::observation::Role;
+use crate::engine::setup::Setup;
+use crate::engine::signals::{Bound, Signals};
+
+/// A backlog is never drained faster than this, however quick the cold start: new replicas would
+/// come and go with single bursts.
+const DRAIN_MIN: Duration = Duration::from_secs(30);
+
+/// What a term may look at. Capacity is what was known before this tick.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// What the user asked for.
+    pub setup: &'a Setup,
+    /// The tick in numbers.
+    pub signals: &'a Signals,
+    /// How missing pods are read.
+    pub bound: Bound,
+    /// What one replica carries.
+    pub capacity: &'a Capacity,
+    /// How long requests have been waiting, and what that asks for.
+    pub pressure: &'a Pressure,
+    /// P90 of cold starts.
+    pub cold_start: Duration,
+    /// A latency objective is missed.
+    pub slow: bool,
+}
+
+impl Input<'_> {
+    /// A gauge over all ready pods.
+    #[must_use]
+    pub fn level(&self, role: Role) -> Option<f64> {
+        self.signals.totals.level(role, self.bound)
+    }
+
+    /// A counter's rate over all ready pods.
+    #[must_use]
+    pub fn rate(&self, role: Role) -> Option<f64> {
+        self.signals.totals.rate(role, self.bound)
+    }
+
+    /// Ready replicas that carry load.
+    #[must_use]
+    pub fn ready(&self) -> Option<f64> {
+        self.signals.supply.ready.map(f64::from)
+    }
+
+    /// Seconds in which a backlog should be drained: max(30 s, cold start).
+    #[must_use]
+    pub fn drain_seconds(&self) -> f64 {
+        self.cold_start.max(DRAIN_MIN).as_secs_f64()
+    }
+
+    /// Waiting requests: in the engines, and at the gateway beyond what the engines know of. The
+    /// gateway's number may include what is in flight, so only the excess is a queue.
+    #[must_use]
+    pub fn backlog(&self) -> Option<f64> {
+        let waiting = self.level(Role::Waiting)?;
+        let held = self.signals.outside.held.unwrap_or(0.0);
+        let running = self.level(Role::Running).unwrap_or(held);
+        Some(waiting.max(held - running))
+    }
+
+    /// Arriving requests per second: the gateway's count, else the engines', else what finished plus
+    /// the change of what is in flight; refused requests are demand as well.
+    #[must_use]
+    pub fn arrivals(&self) -> Option<f64> {
+        let counted = self.signals.outside.arrivals.or_else(|| self.rate(Role::Arrivals));
+        let estimated = || {
+            let drift = self.signals.totals.drift.read(self.bound).unwrap_or(0.0);
+            Some((self.rate(Role::Finished)? + drift).max(0.0))
+        };
+        let refused = self.rate(Role::Rejections).unwrap_or(0.0);
+        Some(counted.or_else(estimated)? + refused)
+    }
+}

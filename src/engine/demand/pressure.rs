@@ -1,0 +1,133 @@
+//! A queue that stays: for how long, and what it asks for while nothing else can size it.
+//!
+//! Part of the memory. One replica per cold start is asked for while requests wait for 30 s and either
+//! capacity is unknown, or tokens per second fall although requests wait. High throughput alone is
+//! never a reason.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::capacity::Capacity;
+use crate::engine::numeric::{fade, share};
+use crate::engine::observation::Role;
+use crate::engine::signals::{Bound, Signals};
+use crate::engine::units::Timestamp;
+
+/// A shorter queue is a burst that the engines work off by themselves.
+const LASTING: Duration = Duration::from_secs(30);
+/// Throughput with a queue below this share of the best lately seen is degradation; batches and
+/// request mixes move it by less.
+const DEGRADED: f64 = 0.7;
+/// What "lately" means for the best throughput.
+const BEST_HALF_LIFE: Duration = Duration::from_mins(10);
+
+/// Why a lasting queue asks for replicas.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Nothing is known that could size it.
+    Unknown,
+    /// Tokens per second fell to this share of the best lately seen.
+    Degraded(f64),
+}
+
+/// What a lasting queue asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Replicas.
+    pub replicas: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// The queue over time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Since when requests wait.
+    pub queue_since: Option<Timestamp>,
+    /// What that asks for.
+    pub asked: Option<Asked>,
+    /// The most output tokens per second and replica lately, and when it was noted.
+    pub best: Option<(f64, Timestamp)>,
+}
+
+impl Pressure {
+    /// Whether requests have been waiting for 30 s.
+    #[must_use]
+    pub fn lasting(&self, now: Timestamp) -> bool {
+        self.queue_since.is_some_and(|since| now.since(since) >= LASTING)
+    }
+
+    /// Notes a tick. An unreadable queue changes nothing.
+    pub fn note(&mut self, signals: &Signals, capacity: &Capacity, cold_start: Duration) {
+        let now = signals.fresh.now;
+        match signals.totals.level(Role::Waiting, Bound::Low) {
+            Some(waiting) if waiting > 0.0 => {
+                self.queue_since = Some(self.queue_since.map_or(now, |since| since.min(now)));
+            }
+            Some(_) if signals.totals.complete(Role::Waiting) => *self = Self::without(self.best),
+            Some(_) | None => {}
+        }
+        let cause = self.cause(signals, capacity);
+        self.note_best(signals);
+        if let Some(cause) = cause {
+            self.ask(signals, cold_start, cause);
+        } else {
+            self.asked = None;
+        }
+    }
+
+    const fn without(best: Option<(f64, Timestamp)>) -> Self {
+        Self { queue_since: None, asked: None, best }
+    }
+
+    fn cause(&self, signals: &Signals, capacity: &Capacity) -> Option<Cause> {
+        if !self.lasting(signals.fresh.now) {
+            return None;
+        }
+        let best = self.best_now(signals.fresh.now);
+        let degraded = per_replica(signals)
+            .zip(best)
+            .and_then(|(now, best)| share(now, best))
+            .filter(|ratio| *ratio < DEGRADED);
+        let unknown = capacity.request_rate().is_none().then_some(Cause::Unknown);
+        degraded.map(Cause::Degraded).or(unknown)
+    }
+
+    /// One more than is ready, once per cold start, and not while any pod is on its way.
+    fn ask(&mut self, signals: &Signals, cold_start: Duration, cause: Cause) {
+        let now = signals.fresh.now;
+        let supply = &signals.supply;
+        let Some(ready) = supply.ready else { return };
+        let patient = self
+            .asked
+            .is_some_and(|asked| ready < asked.replicas || now.since(asked.at) < cold_start);
+        if !patient && supply.loading == 0 {
+            self.asked = Some(Asked { replicas: ready.saturating_add(1), at: now, cause });
+        } else if let Some(asked) = &mut self.asked {
+            asked.cause = cause;
+        }
+    }
+
+    fn best_now(&self, now: Timestamp) -> Option<f64> {
+        self.best.map(|(best, at)| best * fade(now.since(at), BEST_HALF_LIFE))
+    }
+
+    fn note_best(&mut self, signals: &Signals) {
+        let now = signals.fresh.now;
+        if let Some(seen) = per_replica(signals)
+            && self.best_now(now).is_none_or(|best| seen >= best)
+        {
+            self.best = Some((seen, now));
+        }
+    }
+}
+
+fn per_replica(signals: &Signals) -> Option<f64> {
+    let total =
+        signals.totals.rates.get(&Role::GenerationTokens).filter(|total| total.complete())?;
+    share(total.sum, f64::from(signals.supply.ready?))
+}

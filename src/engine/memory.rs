@@ -1,0 +1,53 @@
+//! What the engine remembers of a workload between ticks.
+//!
+//! Plain data with public parts, so that it can be inherited by an edited setup, stored and shown;
+//! it survives a JSON round trip bit for bit, and fields that an older version did not write start
+//! empty. The rules that change each part live with the part.
+
+mod idle;
+mod panic;
+mod wake;
+mod window;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::capacity::Capacity;
+use crate::engine::cold_start::ColdStarts;
+use crate::engine::demand::{Pressure, Trim};
+use crate::engine::signals::PodsSeen;
+use crate::engine::units::Timestamp;
+
+pub use idle::Idle;
+pub use panic::Panic;
+pub use wake::{Sight, Wake};
+pub use window::DownWindow;
+
+/// The engine's memory of one workload.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The last good decision, in replicas, before `shadow` and `onNoData`.
+    pub last: Option<u32>,
+    /// The newest trustworthy sample ever seen.
+    pub newest: Option<Timestamp>,
+    /// Whether pods have served since the workload was last inactive.
+    pub served: bool,
+    /// The pods seen.
+    pub pods: PodsSeen,
+    /// What one replica carries.
+    pub capacity: Capacity,
+    /// How long pods take to become ready.
+    pub cold_starts: ColdStarts,
+    /// The latency trim.
+    pub trim: Trim,
+    /// How long requests have been waiting.
+    pub pressure: Pressure,
+    /// The largest needs lately.
+    pub window: DownWindow,
+    /// A need far beyond what is ready.
+    pub panic: Panic,
+    /// How long nothing was wanted.
+    pub idle: Idle,
+    /// The wake in progress.
+    pub wake: Wake,
+}
