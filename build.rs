@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = "proto/externalscaler.proto";
     println!("cargo::rerun-if-changed={file}");

@@ -5,7 +5,13 @@
 //! survives ten thousand of them in one burst. Deciding is left to the scalers.
 
 /// Types generated from `proto/externalscaler.proto`.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
 pub mod proto {
     tonic::include_proto!("externalscaler");
 

@@ -21,7 +21,7 @@ use crate::grpc::proto::{
 };
 use crate::grpc::status::{Problem, status};
 use crate::grpc::stream::{self, Life, Messages};
-use crate::scaler::{Reference, Refused, Registry};
+use crate::scaler::{OpenStream, Reference, Refused, Registry};
 
 /// KEDA sets no deadline and stops polling an object whose call hangs: we set our own.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -93,6 +93,17 @@ impl Service {
         result
     }
 
+    /// The scaler of a new stream; else whether that is final. An error would be answered by KEDA
+    /// with a growing back-off, and a panic takes the answer with it: the stream is silent instead.
+    fn open(&self, reference: &Reference) -> Result<OpenStream, bool> {
+        let scaler = || self.registry.scaler(reference);
+        match std::panic::catch_unwind(AssertUnwindSafe(scaler)) {
+            Ok(Ok(scaler)) => Ok(scaler.open_stream()),
+            Ok(Err(refused)) => Err(is_final(&refused)),
+            Err(_) => Err(true),
+        }
+    }
+
     fn life(&self, method: Method, served: bool) -> Life {
         let number = self.stream_numbers.fetch_add(1, Ordering::Relaxed);
         let ages = Ages::of(self.seed, number);
@@ -162,9 +173,9 @@ impl ExternalScaler for Service {
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let method = Method::StreamIsActive;
         self.metrics.ended(method, Code::Ok);
-        let messages = match self.registry.scaler(&answer::reference(request.into_inner())) {
-            Ok(scaler) => stream::activity(scaler.open_stream(), self.life(method, true)),
-            Err(refused) => stream::quiet(None, self.life(method, is_final(&refused))),
+        let messages = match self.open(&answer::reference(request.into_inner())) {
+            Ok(scaler) => stream::activity(scaler, self.life(method, true)),
+            Err(last) => stream::quiet(None, self.life(method, last)),
         };
         Ok(Response::new(messages))
     }

@@ -118,8 +118,8 @@ pub(crate) async fn reload(
         judged = hash;
         match contents.and_then(|contents| Ok((build(&files, &contents)?, contents))) {
             Ok((loaded, contents)) => {
-                note(&contents, &metrics);
                 publisher.send_replace(loaded);
+                note(&contents, &metrics);
                 info!("certificates reloaded");
             }
             Err(error) => {

@@ -158,12 +158,18 @@ impl Scaler {
         judge(decision, on_the_wall.max(ticked), self.spec.setup.tick)
     }
 
-    /// Waits for the first decision, at most `limit` of real time; returns at once if there is one.
+    /// Waits for the first tick to end, until the scaler is `limit` of real time old; returns at
+    /// once if that has passed or there is something to say already.
     pub async fn first_tick(&self, limit: Duration) {
+        let age = self.clock.real(self.clock.elapsed().saturating_sub(self.created));
+        let left = limit.saturating_sub(age);
+        if left.is_zero() || !matches!(self.answer(), Err(Unanswered::NotYet)) {
+            return;
+        }
         let mut decision = self.watch();
         let first = decision.wait_for(Option::is_some);
         // Both ends of the wait are answered by `answer`, which knows what to say.
-        drop(tokio::time::timeout(limit, first).await);
+        drop(tokio::time::timeout(left, first).await);
     }
 
     /// The active periods.
