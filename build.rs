@@ -1,7 +1,10 @@
 //! Generates the gRPC types from KEDA's protocol file, without a system `protoc`.
+//!
+//! Maps become `BTreeMap`: the metadata is hashed, and equal maps must hash equally.
 
 use std::path::Path;
 
+#[expect(clippy::disallowed_methods, reason = "cargo speaks to build scripts by environment")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = "proto/externalscaler.proto";
     println!("cargo::rerun-if-changed={file}");
@@ -11,6 +14,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Path::new(&out).join("externalscaler.bin"),
         prost::Message::encode_to_vec(&descriptors),
     )?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,10 +1,43 @@
 //! KEDA's protocol: answers read the latest decision and nothing else.
+//!
+//! Given a [`crate::scaler::Registry`], [`transport::serve`] promises what DESIGN section 2 says:
+//! five calls, each unary one answered within a second, streams that end with OK, a transport that
+//! survives ten thousand of them in one burst. Deciding is left to the scalers.
 
 /// Types generated from `proto/externalscaler.proto`.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    reason = "generated code"
+)]
 pub mod proto {
     tonic::include_proto!("externalscaler");
 
     /// The compiled descriptors, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/externalscaler.bin"));
 }
+
+mod metrics;
+
+mod answer;
+mod status;
+
+mod age;
+mod push;
+mod stream;
+
+mod service;
+
+mod peer;
+
+pub mod tls;
+
+mod accept;
+mod connection;
+
+pub mod transport;
+
+pub use answer::METRIC_NAME;
+pub use metrics::Metrics;

@@ -1,0 +1,302 @@
+//! The registry of scalers in a scripted world and on a paused clock: who is admitted, what an
+//! edited trigger inherits, who is forgotten, and that no scaler's fault reaches another.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[expect(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/scripted.rs"]
+mod scripted;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prescale::clock::Clock;
+use prescale::engine::decision::State;
+use prescale::engine::units::Timestamp;
+use prescale::scaler::{Reference, Refused, Registry, Unanswered};
+use prescale::spec::Limits;
+use prometheus_client::encoding::text::encode;
+use scripted::{Plan, Script, Scripted, reference};
+
+/// Monday 2026-01-05 00:00:07 UTC: between two ticks.
+const ORIGIN: i64 = 1_767_571_207_000;
+
+fn registry_with(limits: Limits) -> (Arc<Registry>, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    let world = Arc::new(Scripted(Arc::clone(&script)));
+    let clock = Clock::scaled(Timestamp::from_unix_ms(ORIGIN), 1.0);
+    (Registry::in_world(world, clock, limits), script)
+}
+
+fn registry() -> (Arc<Registry>, Arc<Script>) {
+    registry_with(Limits::default())
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Asks for `reference` every 30 s for `seconds`, as KEDA does.
+async fn poll(registry: &Arc<Registry>, reference: &Reference, seconds: u64) {
+    for _ in 0..seconds / 30 {
+        registry.scaler(reference).unwrap();
+        pass(30).await;
+    }
+}
+
+fn metrics(registry: &Registry) -> String {
+    let mut text = String::new();
+    let mut page = prometheus_client::registry::Registry::default();
+    registry.metrics().register(&mut page);
+    encode(&mut text, &page).unwrap();
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn ticks_stand_at_multiples_of_the_tick_and_the_first_comes_at_once() {
+    let (registry, script) = registry();
+    let scaler = registry.scaler(&reference("ns", "llama", &[])).unwrap();
+    scaler.first_tick(Duration::from_secs(1)).await;
+    assert_eq!(registry.clock().elapsed(), Duration::ZERO);
+    pass(60).await;
+    let at: Vec<i64> = script.ticks("llama").iter().map(|at| at.unix_ms() - ORIGIN).collect();
+    assert_eq!(at, [-7_000, 8_000, 23_000, 38_000, 53_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scaler_is_known_by_namespace_name_and_metadata() {
+    let (registry, _) = registry();
+    let rows = [
+        reference("ns", "llama", &[]),
+        reference("ns", "llama", &[("queueDepth", "4")]),
+        reference("ns", "mistral", &[]),
+        reference("other", "llama", &[]),
+    ];
+    for row in &rows {
+        let first = registry.scaler(row).unwrap();
+        let second = registry.scaler(row).unwrap();
+        assert!(Arc::ptr_eq(&first, &second), "{row:?}");
+    }
+    assert_eq!(registry.all().len(), rows.len());
+    assert_eq!(registry.named("ns", "llama").len(), 2);
+    assert!(metrics(&registry).contains("prescale_scalers 4"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_new_scalers_are_refused_when_it_is_full() {
+    let limits = Limits { scalers: 3, per_namespace: 2, ..Limits::default() };
+    let (registry, _) = registry_with(limits);
+    registry.scaler(&reference("a", "one", &[])).unwrap();
+    registry.scaler(&reference("a", "two", &[])).unwrap();
+    let of_namespace = registry.scaler(&reference("a", "three", &[])).unwrap_err();
+    assert_eq!(
+        of_namespace,
+        Refused::Full(
+            "namespace a has 2 scalers, as many as limits.perNamespace allows".to_owned()
+        )
+    );
+    registry.scaler(&reference("b", "one", &[])).unwrap();
+    let of_all = registry.scaler(&reference("c", "one", &[])).unwrap_err();
+    assert_eq!(
+        of_all,
+        Refused::Full("the server has 3 scalers, as many as limits.scalers allows".to_owned())
+    );
+    registry.scaler(&reference("a", "one", &[])).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_names_and_of_wrong_triggers_leaves_bounded_traces() {
+    let limits = Limits { scalers: 100, per_namespace: 50, ..Limits::default() };
+    let (registry, script) = registry_with(limits);
+    let victim = reference("victim", "llama", &[]);
+    let scaler = registry.scaler(&victim).unwrap();
+    scaler.first_tick(Duration::from_secs(1)).await;
+    let before = scaler.latest().unwrap();
+    for number in 0..20_000 {
+        let name = format!("flood-{number}");
+        let namespace = format!("tenant-{}", number % 3);
+        drop(registry.scaler(&reference(&namespace, &name, &[])));
+    }
+    assert_eq!(registry.all().len(), 100);
+    assert_eq!(script.parsed(), 100, "a reference without room is refused before it is parsed");
+    assert!(Arc::ptr_eq(&registry.scaler(&victim).unwrap().latest().unwrap(), &before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_trigger_is_parsed_once_however_often_it_is_sent() {
+    let (registry, script) = registry();
+    let wrong = reference("ns", "llama", &[("kvCache", "85")]);
+    for _ in 0..10_000 {
+        assert!(matches!(registry.scaler(&wrong), Err(Refused::Metadata(_))));
+    }
+    assert_eq!(script.parsed(), 1);
+    for number in 1_000..6_000 {
+        let value = number.to_string();
+        let other = reference("ns", "llama", &[("kvCache", &value)]);
+        assert!(matches!(registry.scaler(&other), Err(Refused::Metadata(_))));
+    }
+    assert!(registry.scaler(&wrong).is_err());
+    assert_eq!(script.parsed(), 5_002, "the oldest is forgotten, so that memory is bounded");
+    assert!(registry.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_could_write_into_a_log_or_a_label_are_refused() {
+    let (registry, script) = registry();
+    for name in ["a\nb", "a\u{1b}[31mb", "a\"b", "a'b", "a{b}", "", "A", &"a".repeat(254)] {
+        let refused = registry.scaler(&reference("ns", name, &[])).unwrap_err();
+        assert!(matches!(refused, Refused::Malformed(_)), "{name:?}");
+        let text = refused.to_string();
+        assert!(!text.contains('\n') && text.len() <= 200, "{text}");
+    }
+    assert_eq!(script.parsed(), 0);
+    assert!(registry.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edited_trigger_goes_on_from_where_its_sibling_was() {
+    let (registry, script) = registry();
+    registry.scaler(&reference("ns", "llama", &[("tick", "5")])).unwrap();
+    pass(47).await;
+    let last = *script.ticks("llama").last().unwrap();
+    let edited = registry.scaler(&reference("ns", "llama", &[("tick", "60")])).unwrap();
+    edited.first_tick(Duration::from_secs(1)).await;
+    // Alone it would begin at the last whole minute, before what the inherited memory has seen.
+    assert_eq!(edited.latest().unwrap().at, last);
+    let stranger = registry.scaler(&reference("ns", "other", &[("tick", "60")])).unwrap();
+    stranger.first_tick(Duration::from_secs(1)).await;
+    assert!(stranger.latest().unwrap().at < last);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sibling_not_asked_for_three_polls_is_retired() {
+    let (registry, _) = registry();
+    let (old, new) = (reference("ns", "llama", &[]), reference("ns", "llama", &[("a", "b")]));
+    poll(&registry, &old, 300).await;
+    poll(&registry, &new, 60).await;
+    assert_eq!(registry.named("ns", "llama").len(), 2);
+    poll(&registry, &new, 90).await;
+    assert_eq!(registry.named("ns", "llama").len(), 1);
+    assert!(metrics(&registry).contains("prescale_scalers_removed_total{cause=\"superseded\"} 1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_triggers_of_one_object_do_not_retire_each_other() {
+    let (registry, _) = registry();
+    let (one, two) = (reference("ns", "llama", &[]), reference("ns", "llama", &[("a", "b")]));
+    let first = registry.scaler(&one).unwrap();
+    registry.scaler(&two).unwrap();
+    for _ in 0..20 {
+        // The first is polled every 300 s only, the second at every HPA sync as well.
+        drop(registry.scaler(&one).unwrap());
+        poll(&registry, &two, 300).await;
+    }
+    assert!(Arc::ptr_eq(&first, &registry.scaler(&one).unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scaler_is_forgotten_after_an_hour_unless_a_stream_is_open() {
+    let (registry, script) = registry();
+    let (idle, watched) = (reference("ns", "idle", &[]), reference("ns", "watched", &[]));
+    let mut ends = registry.scaler(&idle).unwrap().watch();
+    let stream = registry.scaler(&watched).unwrap().open_stream();
+    pass(3_590).await;
+    assert_eq!(registry.all().len(), 2);
+    pass(30).await;
+    assert_eq!(registry.all().len(), 1);
+    while ends.changed().await.is_ok() {}
+    let ticks = script.ticks("idle").len();
+    pass(300).await;
+    assert_eq!(script.ticks("idle").len(), ticks, "its ticks have ended");
+    drop(stream);
+    pass(30).await;
+    assert!(registry.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_one_scalers_refusal_and_the_third_pauses_it() {
+    let (registry, script) = registry();
+    script.set("bad", Plan::Panic);
+    let bad = registry.scaler(&reference("ns", "bad", &[])).unwrap();
+    let good = registry.scaler(&reference("ns", "good", &[])).unwrap();
+    pass(1).await;
+    assert_eq!(bad.answer().unwrap_err(), Unanswered::Failed);
+    pass(60).await;
+    assert_eq!(bad.answer().unwrap_err(), Unanswered::Paused);
+    assert_eq!(script.ticks("bad").len(), 3);
+    assert!(good.answer().is_ok());
+    assert!(script.ticks("good").len() >= 5);
+    script.set("bad", Plan::Want(2, State::Fresh));
+    pass(650).await;
+    assert!(bad.answer().is_ok(), "after ten minutes it may try again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_is_told_while_its_data_is_trustworthy_although_ticks_hang() {
+    let (registry, script) = registry();
+    let scaler = registry.scaler(&reference("ns", "llama", &[("tick", "60")])).unwrap();
+    pass(1).await;
+    let decided = scaler.latest().unwrap();
+    script.set("llama", Plan::Hang);
+    pass(62).await;
+    assert!(Arc::ptr_eq(&scaler.answer().unwrap(), &decided), "hanging delays no answer");
+    pass(70).await;
+    let without = scaler.latest().unwrap();
+    assert!(!Arc::ptr_eq(&without, &decided), "a hanging observation is given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_new_scalers_share_the_places_for_observations() {
+    let (registry, script) = registry();
+    let mut scalers = BTreeMap::new();
+    for number in 0..10_000 {
+        let name = format!("s{number}");
+        script.set(&name, Plan::Slow(Duration::from_millis(100)));
+        let namespace = format!("ns{}", number % 40);
+        let scaler = registry.scaler(&reference(&namespace, &name, &[])).unwrap();
+        scalers.insert(name, scaler);
+    }
+    pass(10).await;
+    assert!(scalers.values().all(|scaler| scaler.latest().is_some()));
+    assert!(script.inside_max() <= 512, "{}", script.inside_max());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_namespace_in_which_all_hangs_leaves_places_to_the_others() {
+    let (registry, script) = registry();
+    for number in 0..500 {
+        let name = format!("hung{number}");
+        script.set(&name, Plan::Hang);
+        registry.scaler(&reference("hung", &name, &[])).unwrap();
+    }
+    let other = registry.scaler(&reference("other", "llama", &[])).unwrap();
+    pass(1).await;
+    assert!(other.answer().is_ok());
+    assert_eq!(script.inside_max(), 65);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_is_decided_upon_at_once() {
+    let (registry, script) = registry();
+    let scaler = registry.scaler(&reference("ns", "llama", &[])).unwrap();
+    pass(1).await;
+    let ticks = script.ticks("llama").len();
+    scaler.revise(|_memory| {});
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(script.ticks("llama").len(), ticks + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_ends_ticks_and_watches_and_admits_nobody() {
+    let (registry, script) = registry();
+    script.set("hung", Plan::Hang);
+    let llama = reference("ns", "llama", &[]);
+    let mut ends = registry.scaler(&llama).unwrap().watch();
+    registry.scaler(&reference("ns", "hung", &[])).unwrap();
+    pass(1).await;
+    registry.shutdown().await;
+    while ends.changed().await.is_ok() {}
+    assert_eq!(registry.scaler(&llama).unwrap_err(), Refused::Ending);
+    assert!(registry.all().is_empty());
+}
