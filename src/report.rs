@@ -20,7 +20,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{Report, Subject, headline, term_name};
+    use super::{Report, Subject, headline, one_line, term_name};
     use crate::engine::decision::{Decision, Reason, Refusal, State, Term, TermKind, Verdict};
     use crate::engine::observation::Searched;
     use crate::engine::units::{Replicas, Timestamp};
@@ -33,16 +33,23 @@ mod tests {
         }
     }
 
+    /// Read from JSON, because a kind of term may have more numbers than a report looks at.
+    fn terms() -> Vec<Term> {
+        let own = json!({"own": "kafka\u{1b}[2J"});
+        let rows = [(json!("kv_cache"), 6.25), (own, 1.0)];
+        rows.map(|(kind, replicas)| {
+            serde_json::from_value(json!({"kind": kind, "replicas": replicas})).unwrap()
+        })
+        .into()
+    }
+
     fn decision(verdict: Verdict) -> Decision {
         Decision {
             at: Timestamp::from_unix_ms(1_000_000),
             state: State::Fresh,
             unmasked: verdict.clone(),
             verdict,
-            terms: vec![
-                Term { kind: TermKind::KvCache, replicas: 6.25 },
-                Term { kind: TermKind::Own("kafka\u{1b}[2J".to_owned()), replicas: 1.0 },
-            ],
+            terms: terms(),
             reasons: Vec::new(),
             data_age: Some(Duration::from_secs(4)),
             current: Some(Replicas::new(4)),
@@ -62,6 +69,7 @@ mod tests {
                 tried: vec!["a".to_owned(), "b".to_owned()],
                 found: None,
             }],
+            withheld: None,
             open_streams: Some(1),
             last_call: Some(Timestamp::from_unix_ms(1_005_000)),
         };
@@ -73,14 +81,17 @@ mod tests {
         let mut decision = decision(scale(0, 0));
         decision.unmasked = scale(7, 8);
         decision.reasons.push(Reason::Shadow);
+        let text: Vec<String> = decision.terms.iter().map(|t| one_line(&t.to_string())).collect();
         let expected = json!({
             "namespace": "team-a", "name": "llama", "trigger": "0123abcd",
             "state": "fresh", "desired": 0, "sent": 0, "active": false, "error": null,
             "unmasked": {"desired": 7, "sent": 8, "active": true, "error": null},
             "current": 4, "ready": null, "serving": true,
             "terms": [
-                {"term": "kv_cache", "replicas": 6.25, "binding": true},
-                {"term": "own:kafka\\u{1b}[2J", "replicas": 1.0, "binding": false},
+                {"term": "kv_cache", "replicas": 6.25, "binding": true,
+                 "text": text[0], "data": decision.terms[0]},
+                {"term": "own:kafka\\u{1b}[2J", "replicas": 1.0, "binding": false,
+                 "text": text[1], "data": decision.terms[1]},
             ],
             "reasons": [{
                 "text": Reason::Shadow.to_string(),
@@ -110,14 +121,18 @@ mod tests {
     #[test]
     fn the_text_says_who_how_many_and_why() {
         let text = report(Some(&decision(scale(7, 8)))).to_string();
-        let expected = "\
+        let terms: Vec<String> = terms().iter().map(|t| one_line(&t.to_string())).collect();
+        let expected = format!(
+            "\
 team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
-  demand    kv_cache                     6.25  <- binding
-  demand    own:kafka\\u{1b}[2J           1.00
+  demand        6.25  {}  <- binding
+  demand        1.00  {}
   sent      8, to leave the HPA's dead band
   inert     quantile: 95 (a later version)
   metric    waiting: not found
-";
+",
+            terms[0], terms[1]
+        );
         assert_eq!(text, expected);
     }
 
@@ -135,11 +150,29 @@ team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
     }
 
     #[test]
+    fn a_decision_that_may_not_be_told_is_not_shown_as_told() {
+        let decision = decision(scale(7, 7));
+        let subject = Subject {
+            namespace: "team-a",
+            name: "llama",
+            trigger: "0123abcd",
+            not_acting: &[],
+            searched: &[],
+            withheld: Some("ticks paused"),
+            open_streams: None,
+            last_call: None,
+        };
+        let report = Report::new(&subject, Some(&decision), decision.at);
+        assert_eq!(report.answer.desired, None);
+        assert_eq!(report.answer.error.as_deref(), Some("ticks paused"));
+    }
+
+    #[test]
     fn the_headline_is_one_short_line() {
         let mut decision = decision(scale(7, 7));
         decision.reasons.push(Reason::Shadow);
         let line = headline(&decision);
-        assert_eq!(line, format!("kv_cache 6.25; {}", Reason::Shadow));
+        assert_eq!(line, format!("{}; {}", terms()[0], Reason::Shadow));
 
         decision.reasons = vec![Reason::Shadow; 50];
         assert_eq!(headline(&decision).chars().count(), 200);

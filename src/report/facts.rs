@@ -26,6 +26,8 @@ pub struct Subject<'a> {
     pub not_acting: &'a [(String, String)],
     /// Which metric names were looked for and found.
     pub searched: &'a [Searched],
+    /// Why the latest decision is not told at the moment (ticks stopped or failed).
+    pub withheld: Option<&'a str>,
     /// Push streams open now; `None` when nobody counts them.
     pub open_streams: Option<usize>,
     /// When KEDA last asked; `None` when nobody noted it.
@@ -40,7 +42,7 @@ pub struct Answer {
     pub desired: Option<u32>,
     /// The number sent; differs from `desired` only to leave the HPA's dead band.
     pub sent: Option<u32>,
-    /// Whether more than zero replicas are wanted; `None` when an error is sent.
+    /// Whether more than zero replicas are wanted; `None` when that is not known either.
     pub active: Option<bool>,
     /// The error sent; `None` when a number is.
     pub error: Option<String>,
@@ -77,6 +79,10 @@ pub struct TermLine {
     pub replicas: f64,
     /// Whether this is the term that decides.
     pub binding: bool,
+    /// For people: the numbers it was computed from.
+    pub text: String,
+    /// For programs: the same numbers.
+    pub data: Value,
 }
 
 /// Something that shaped the decision.
@@ -146,13 +152,12 @@ impl Report {
     /// What there is to say at `now`; `decision` is `None` before the first tick.
     #[must_use]
     pub fn new(subject: &Subject<'_>, decision: Option<&Decision>, now: Timestamp) -> Self {
-        let none = Answer { desired: None, sent: None, active: None, error: None };
         Self {
             namespace: one_line(subject.namespace),
             name: one_line(subject.name),
             trigger: one_line(subject.trigger),
             state: decision.map(|d| d.state),
-            answer: decision.map_or(none, |d| Answer::new(&d.verdict)),
+            answer: answer(subject, decision),
             unmasked: decision
                 .filter(|d| d.unmasked != d.verdict)
                 .map(|d| Answer::new(&d.unmasked)),
@@ -172,6 +177,16 @@ impl Report {
     }
 }
 
+/// What KEDA is told now. A refusal may still leave a workload active: [`Decision::active`] knows.
+fn answer(subject: &Subject<'_>, decision: Option<&Decision>) -> Answer {
+    let none = Answer { desired: None, sent: None, active: None, error: None };
+    match (subject.withheld, decision) {
+        (Some(why), _) => Answer { error: Some(one_line(why)), ..none },
+        (None, Some(d)) => Answer { active: d.active(), ..Answer::new(&d.verdict) },
+        (None, None) => none,
+    }
+}
+
 /// Age at `now` of the newest sample behind `decision`; `None` if there never was one.
 #[must_use]
 pub fn data_age(decision: &Decision, now: Timestamp) -> Option<Duration> {
@@ -186,10 +201,7 @@ pub fn headline(decision: &Decision) -> String {
         Verdict::Refuse(refusal) => Some(refusal.to_string()),
         Verdict::Scale { .. } => None,
     };
-    let term = decision
-        .terms
-        .first()
-        .map(|term| format!("{} {:.2}", term_name(&term.kind), term.replicas));
+    let term = decision.terms.first().map(ToString::to_string);
     let parts: Vec<String> = refusal
         .into_iter()
         .chain(term)
@@ -222,6 +234,8 @@ fn terms(terms: &[Term]) -> Vec<TermLine> {
         term: term_name(&term.kind),
         replicas: term.replicas,
         binding: idx == 0,
+        text: one_line(&term.to_string()),
+        data: serde_json::to_value(term).unwrap_or(Value::Null),
     };
     terms.iter().enumerate().map(line).collect()
 }

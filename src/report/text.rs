@@ -13,7 +13,7 @@ impl fmt::Display for Report {
         self.first_line(f)?;
         for term in &self.terms {
             let mark = if term.binding { "  <- binding" } else { "" };
-            row(f, "demand", format_args!("{:<24} {:>8.2}{mark}", term.term, term.replicas))?;
+            row(f, "demand", format_args!("{:>8.2}  {}{mark}", term.replicas, term.text))?;
         }
         for reason in &self.reasons {
             row(f, "reason", &reason.text)?;

@@ -51,8 +51,16 @@ pub fn broken(decision: &Decision, limit: Replicas) -> Option<Invariant> {
 #[cfg(test)]
 mod tests {
     use super::{Invariant, broken};
-    use crate::engine::decision::{Decision, State, Term, TermKind, Verdict};
+    use crate::engine::decision::{Decision, State, Term, Verdict};
     use crate::engine::units::{Replicas, Timestamp};
+
+    /// Read from JSON, because a kind of term may have more numbers than the invariants look at.
+    fn kv_term(replicas: f64) -> Term {
+        let one = serde_json::json!({"kind": "kv_cache", "replicas": 1.0});
+        let mut term: Term = serde_json::from_value(one).unwrap();
+        term.replicas = replicas;
+        term
+    }
 
     fn check(scale: (u32, u32, bool), term: f64, expected: Option<Invariant>) {
         let (replicas, sent, active) = scale;
@@ -63,7 +71,7 @@ mod tests {
             state: State::Fresh,
             unmasked: verdict.clone(),
             verdict,
-            terms: vec![Term { kind: TermKind::KvCache, replicas: term }],
+            terms: vec![kv_term(term)],
             reasons: Vec::new(),
             data_age: None,
             current: None,

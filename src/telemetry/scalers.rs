@@ -64,7 +64,7 @@ const PLAIN: [Plain; 5] = [
     ),
     (
         "prescale_active",
-        "1 while more than zero replicas are wanted; no series while an error is sent",
+        "1 while more than zero replicas are wanted; no series while unknown",
         |decision, _| decision.active().map(|active| f64::from(u8::from(active))),
     ),
     (
@@ -85,9 +85,6 @@ const PLAIN: [Plain; 5] = [
 impl Collector for Readings {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Snapshot { now, scalers } = (self.0)();
-        let total = u32::try_from(scalers.len()).unwrap_or(u32::MAX);
-        gauge(&mut encoder, "prescale_scalers", "Scalers in memory")?
-            .encode_gauge(&f64::from(total))?;
         for (name, help, value) in PLAIN {
             let mut family = gauge(&mut encoder, name, help)?;
             for (reading, decision) in decided(&scalers) {
@@ -170,10 +167,19 @@ mod tests {
     use std::time::Duration;
 
     use super::{Reading, Readings, Snapshot};
-    use crate::engine::decision::{Decision, Refusal, State, Term, TermKind, Verdict};
+    use crate::engine::decision::{Decision, Refusal, State, Term, Verdict};
     use crate::engine::units::{Replicas, Timestamp};
     use crate::telemetry::invariant::Invariant;
     use crate::telemetry::metrics::{Build, Metrics};
+
+    /// Read from JSON, because a kind of term may have more numbers than metrics look at.
+    fn terms() -> Vec<Term> {
+        let own = serde_json::json!({"kind": {"own": "say \"hi\""}, "replicas": 2.5});
+        let own: Term = serde_json::from_value(own).unwrap();
+        let mut poison = own.clone();
+        poison.replicas = f64::NAN;
+        vec![own, poison]
+    }
 
     fn decision(state: State, verdict: Verdict) -> Arc<Decision> {
         Arc::new(Decision {
@@ -181,10 +187,7 @@ mod tests {
             state,
             unmasked: verdict.clone(),
             verdict,
-            terms: vec![
-                Term { kind: TermKind::Own("say \"hi\"".to_owned()), replicas: 2.5 },
-                Term { kind: TermKind::KvCache, replicas: f64::NAN },
-            ],
+            terms: terms(),
             reasons: Vec::new(),
             data_age: Some(Duration::from_secs(4)),
             current: Some(Replicas::new(2)),
@@ -220,7 +223,6 @@ mod tests {
         let page = page();
         let fresh = "namespace=\"team-a\",name=\"fresh\",trigger=\"0123abcd\"";
         let present = [
-            "prescale_scalers 3.0".to_owned(),
             format!("prescale_desired_replicas{{{fresh}}} 3.0"),
             format!("prescale_active{{{fresh}}} 1.0"),
             format!("prescale_data_age_seconds{{{fresh}}} 5.0"),
