@@ -9,14 +9,16 @@ mod app;
 mod error;
 mod guard;
 mod listen;
+mod one;
 mod page;
 mod probes;
 mod router;
+mod token;
 
 pub use app::{App, Ask, Found, Phase, Readiness, Reports};
-pub use guard::{BadToken, Token};
 pub use listen::serve;
 pub use router::router;
+pub use token::{BadToken, Token};
 
 #[cfg(test)]
 mod tests {
@@ -66,7 +68,7 @@ mod tests {
 
     fn app(token: Option<&str>, phase: Phase) -> App {
         let now = Timestamp::from_unix_ms(0);
-        let build = Build { version: "1.2.3", commit: None, started: now, insecure: false };
+        let build = Build { version: "1.2.3", commit: None, started: now };
         let readings = Readings::new(move || Snapshot { now, scalers: Vec::new() });
         let readiness = Readiness::default();
         readiness.set(phase);
@@ -101,6 +103,8 @@ mod tests {
             ("/readyz", 200),
             ("/metrics", 200),
             ("/", 200),
+            ("/scalers/team-a/llama", 200),
+            ("/scalers/team-a/other", 404),
             ("/api/v1/scalers", 200),
             ("/api/v1/scalers?namespace=team-a&limit=1", 200),
             ("/api/v1/scalers/team-a/llama", 200),
@@ -144,6 +148,10 @@ mod tests {
         let (_, page) = get("/").await;
         assert!(!page.contains("<script"), "{page}");
         assert!(page.contains("&lt;/td&gt;&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+        let hostile = "/scalers/team-b/%3C%2Ftd%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E";
+        let (status, one) = get(hostile).await;
+        assert_eq!(status.as_u16(), 200);
+        assert!(!one.contains("<script") && one.contains("&lt;script&gt;"), "{one}");
         assert!(page.contains("/%3C%2Ftd%3E%3Cscript%3E"), "{page}");
         assert!(page.contains("&lt;b&gt;why&lt;/b&gt;"), "{page}");
     }
@@ -153,6 +161,7 @@ mod tests {
         let good = format!("Bearer {TOKEN}");
         let rows = [
             ("/", None, 401),
+            ("/scalers/team-a/llama", None, 401),
             ("/api/v1/scalers", None, 401),
             ("/api/v1/scalers/team-a/llama", Some("Bearer 0123456789abcdeX"), 401),
             ("/api/v1/scalers/team-a/other", None, 401),

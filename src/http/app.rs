@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::http::guard::Token;
+use crate::http::token::Token;
 use crate::report::Report;
 use crate::telemetry::Metrics;
+
+/// Scalers per answer: some megabytes at most, whoever asks.
+pub(super) const LIMIT: usize = 500;
 
 /// Which scalers are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -33,8 +33,8 @@ impl IntoResponse for Failure {
 
 /// An unknown path.
 pub(super) async fn not_found() -> Failure {
-    let text = "no such path; there are /, /healthz, /readyz, /metrics, /api/v1/scalers and \
-                /api/v1/scalers/NAMESPACE/NAME";
+    let text = "no such path; there are /, /scalers/NAMESPACE/NAME, /healthz, /readyz, /metrics, \
+                /api/v1/scalers and /api/v1/scalers/NAMESPACE/NAME";
     Failure::new(StatusCode::NOT_FOUND, text)
 }
 

@@ -1,7 +1,7 @@
 //! Who may look, and what a browser may do with what it gets.
 
-use std::fmt;
-
+use crate::http::app::App;
+use crate::http::error::Failure;
 use axum::extract::{Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -10,51 +10,6 @@ use axum::http::header::{
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use sha2::{Digest, Sha256};
-
-use crate::http::app::App;
-use crate::http::error::Failure;
-
-/// A bearer token, kept as its digest only, so that it cannot be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token([u8; 32]);
-
-/// The text is no usable token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one line of at least 16 visible ASCII characters")]
-pub struct BadToken;
-
-impl Token {
-    /// The token in `text`, white space around it ignored.
-    ///
-    /// # Errors
-    /// When it is shorter than 16 characters, or holds anything but visible ASCII.
-    pub fn try_new(text: &str) -> Result<Self, BadToken> {
-        // Shorter ones are guessed; others cannot stand in a header.
-        let text = text.trim();
-        if text.len() >= 16 && text.bytes().all(|b| b.is_ascii_graphic()) {
-            Ok(Self(digest(text.as_bytes())))
-        } else {
-            Err(BadToken)
-        }
-    }
-
-    /// Whether `given` is the token; takes the same time wherever they differ.
-    fn is(&self, given: &[u8]) -> bool {
-        let given = digest(given);
-        self.0.iter().zip(given).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
-
-fn digest(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
 
 /// Lets a request pass that carries the token, where one is set.
 pub(super) async fn authorize(
@@ -100,24 +55,8 @@ pub(super) async fn harden(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use super::{Token, bearer};
-
-    #[test]
-    fn a_token_is_long_and_printable_and_never_printed() {
-        let rows = [
-            ("0123456789abcdef", true),
-            ("  0123456789abcdef\n", true),
-            ("0123456789abcde", false),
-            ("0123456789 abcdef", false),
-            ("0123456789abcdé-f", false),
-            ("", false),
-        ];
-        for (text, accepted) in rows {
-            assert_eq!(Token::try_new(text).is_ok(), accepted, "{text:?}");
-        }
-        let token = Token::try_new("0123456789abcdef").unwrap();
-        assert_eq!(format!("{token:?}"), "Token(..)");
-    }
+    use super::bearer;
+    use crate::http::token::Token;
 
     #[test]
     fn only_the_whole_token_passes() {

@@ -22,7 +22,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const AGE_MAX: Duration = Duration::from_secs(300);
 
 /// From being asked to end to being cut off.
-const END_TIMEOUT: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Bytes of a request head; longer ones are answered with 431.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -30,7 +30,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request.
 const HEADERS: usize = 64;
 
-/// Serves `router` until `ending`; returns when the open connections have ended or 2 s have passed.
+/// Serves `router` until `ending`; returns when the open connections have ended or 0.8 s have passed.
 pub async fn serve(listener: TcpListener, router: Router, ending: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {

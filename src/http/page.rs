@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use axum::extract::State;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::response::Html;
 
-use crate::http::app::{App, Ask, Found};
+use crate::http::app::{App, Ask, Found, LIMIT};
+use crate::http::error::Failure;
+use crate::http::one::{self, One, OneQuery};
 use crate::report::Report;
-
-/// Rows on the page; the API has the rest.
-const ROWS: usize = 500;
 
 /// The page's only style. Its digest stands in the content security policy of
 /// `guard`; a test computes it again.
@@ -19,15 +19,42 @@ td.n{text-align:right}";
 
 /// The table of scalers.
 pub(super) async fn index(State(app): State<App>) -> Html<String> {
-    Html(render(&app.reports.read(&Ask { limit: ROWS, ..Ask::default() })))
+    Html(render(&app.reports.read(&Ask { limit: LIMIT, ..Ask::default() })))
+}
+
+/// One scaler, and every line of its report.
+pub(super) async fn scaler(
+    State(app): State<App>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    query: Result<Query<OneQuery>, QueryRejection>,
+) -> Result<Html<String>, Failure> {
+    let One { report, .. } = one::find(&app, path, query)?;
+    let api = format!("/api/v1{}", path_of(&report));
+    Ok(Html(format!(
+        "{}<pre>{}</pre>\n<p><a href=\"/\">All scalers</a>, <a href=\"{}\">JSON</a></p>{FOOT}",
+        head(),
+        escape(&report.to_string()),
+        escape(&api)
+    )))
+}
+
+fn head() -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>prescale</title>\
+         <style>{STYLE}</style></head>\n<body><h1>prescale</h1>\n"
+    )
+}
+
+const FOOT: &str = "</body></html>\n";
+
+fn path_of(report: &Report) -> String {
+    let Report { namespace, name, trigger, .. } = report;
+    format!("/scalers/{}/{}?trigger={}", segment(namespace), segment(name), segment(trigger))
 }
 
 fn render(found: &Found) -> String {
     let Found { reports, total } = found;
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>prescale</title>\
-         <style>{STYLE}</style></head>\n<body><h1>prescale</h1>\n"
-    );
+    let mut page = head();
     if reports.is_empty() {
         page += "<p>No scaler yet: KEDA has not asked. <a href=\"/metrics\">Metrics</a></p>";
     } else {
@@ -41,7 +68,7 @@ fn render(found: &Found) -> String {
         reports.iter().for_each(|report| page += &row(report));
         page += "</tbody></table>\n";
     }
-    page += "</body></html>\n";
+    page += FOOT;
     page
 }
 
@@ -50,12 +77,6 @@ const TABLE_HEAD: &str = "<table><thead><tr><th>Scaler</th><th>Trigger</th><th>S
 
 fn row(report: &Report) -> String {
     let Report { namespace, name, trigger, .. } = report;
-    let link = format!(
-        "/api/v1/scalers/{}/{}?trigger={}",
-        segment(namespace),
-        segment(name),
-        segment(trigger)
-    );
     let state = report.state.map_or_else(|| "starting".to_owned(), |state| state.to_string());
     let age = report.data_age_seconds.map(|age| format!("{age:.0} s"));
     let why = report.answer.error.clone().or_else(|| binding(report)).unwrap_or_default();
@@ -66,7 +87,7 @@ fn row(report: &Report) -> String {
     let count = |replicas: Option<u32>| number(replicas.map(|n| n.to_string()));
     format!(
         "<tr><td><a href=\"{}\">{}</a></td>{}{}{}{}{}{}{}</tr>\n",
-        escape(&link),
+        escape(&path_of(report)),
         escape(&format!("{namespace}/{name}")),
         text(trigger),
         text(&state),

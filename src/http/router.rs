@@ -34,6 +34,7 @@ pub fn router(app: App) -> Router {
     };
     let guarded = Router::new()
         .route("/", get(page::index))
+        .route("/scalers/{namespace}/{name}", get(page::scaler))
         .route("/api/v1/scalers", get(api::list))
         .route("/api/v1/scalers/{namespace}/{name}", get(api::one))
         .layer(from_fn_with_state(app.clone(), authorize))

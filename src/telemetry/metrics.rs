@@ -26,8 +26,6 @@ pub struct Build {
     pub commit: Option<&'static str>,
     /// When the process started.
     pub started: Timestamp,
-    /// Whether the gRPC port is open to the network without TLS.
-    pub insecure: bool,
 }
 
 /// All metrics of this process.
@@ -63,11 +61,6 @@ impl Metrics {
             "process_start_time_seconds",
             "When the process started, seconds since the Unix epoch",
             ConstGauge::new(started),
-        );
-        registry.register(
-            "prescale_insecure",
-            "1 while the gRPC port is open to the network without TLS",
-            ConstGauge::new(i64::from(build.insecure)),
         );
         let violations = violations();
         registry.register(

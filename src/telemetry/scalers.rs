@@ -211,7 +211,7 @@ mod tests {
             reading("fresh", Some(decision(State::Fresh, number))),
         ];
         let now = Timestamp::from_unix_ms(11_000);
-        let build = Build { version: "1.2.3", commit: None, started: now, insecure: true };
+        let build = Build { version: "1.2.3", commit: None, started: now };
         let readings = Readings::new(move || Snapshot { now, scalers: scalers.clone() });
         let metrics = Metrics::new(&build, readings);
         metrics.violated(Invariant::Limit);
@@ -233,7 +233,6 @@ mod tests {
             "prescale_invariant_violations_total{invariant=\"limit\"} 1".to_owned(),
             "prescale_invariant_violations_total{invariant=\"active\"} 0".to_owned(),
             "process_start_time_seconds 11.0".to_owned(),
-            "prescale_insecure 1".to_owned(),
         ];
         for line in present {
             assert!(page.lines().any(|l| l == line), "{line} in\n{page}");
