@@ -261,11 +261,9 @@ fn raw(address: SocketAddr, request: &str) -> (u16, String) {
 fn loopback(token_file: Option<&Path>) -> Settings {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");
-    let mut yaml = String::from("listen: 127.0.0.1:0\nhttpListen: 127.0.0.1:0\n");
-    if let Some(path) = token_file {
-        yaml += &format!("httpTokenFile: {}\n", path.display());
-    }
-    fs::write(&file, yaml).unwrap();
+    let token = token_file.map(|path| format!("httpTokenFile: {}\n", path.display()));
+    let token = token.unwrap_or_default();
+    fs::write(&file, format!("listen: 127.0.0.1:0\nhttpListen: 127.0.0.1:0\n{token}")).unwrap();
     let mut settings = Settings::load(Some(&file), Overrides::default()).unwrap();
     settings.drain = Duration::ZERO;
     settings

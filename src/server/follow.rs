@@ -70,3 +70,48 @@ fn tell(
         error!(namespace, name, trigger, invariant, "invariant broken; this is a bug");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Decision, Key, Metrics, Replicas, tell};
+    use crate::engine::decision::{State, Verdict};
+    use crate::engine::units::Timestamp;
+    use crate::telemetry::{Build, Readings, Snapshot};
+
+    fn decision(at: i64, count: u32) -> Arc<Decision> {
+        let replicas = Replicas::new(count);
+        let verdict = Verdict::Scale { replicas, sent: replicas, active: count > 0 };
+        Arc::new(Decision {
+            at: Timestamp::from_unix_ms(at),
+            state: State::Fresh,
+            unmasked: verdict.clone(),
+            verdict,
+            terms: Vec::new(),
+            reasons: Vec::new(),
+            data_age: None,
+            current: None,
+            ready: None,
+            serving: false,
+        })
+    }
+
+    #[test]
+    fn a_broken_invariant_is_counted_once_per_decision() {
+        let now = Timestamp::from_unix_ms(0);
+        let build = Build { version: "1", commit: None, started: now };
+        let readings = Readings::new(move || Snapshot { now, scalers: Vec::new() });
+        let metrics = Metrics::new(&build, readings);
+        let key: Key = ("team-a".to_owned(), "llama".to_owned(), "0123abcd".to_owned());
+        let mut old = None;
+        for (at, count) in [(1, 10), (2, 11), (2, 11), (3, 12), (4, 10)] {
+            let new = decision(at, count);
+            tell(&key, old.as_ref(), &new, (&metrics, Replicas::new(10)));
+            old = Some(new);
+        }
+        let page = metrics.page().unwrap();
+        let expected = "prescale_invariant_violations_total{invariant=\"limit\"} 2\n";
+        assert!(page.contains(expected), "{page}");
+    }
+}
