@@ -1,3 +1,7 @@
 //! The `prescale` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prescale::cli::run()
+}

@@ -1,0 +1,40 @@
+//! Exit codes: the one table.
+
+use std::process::ExitCode;
+
+use crate::server;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Did what was asked; nothing wrong was found.
+    Done,
+    /// Failed while running, or found something wrong.
+    Failed,
+    /// Was asked wrongly: flags, or a file that cannot be read or understood.
+    Usage,
+}
+
+/// The table, as `--help` prints it.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0  done; nothing wrong was found
+  1  failed while running, or found something wrong
+  2  wrong flags, or a file that cannot be read or understood";
+
+/// The code of an error: what the user can mend in flags and files is his to mend.
+pub(super) fn of(error: &anyhow::Error) -> Exit {
+    let configuration = error.is::<server::config::Error>();
+    let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
+    if configuration || datasource { Exit::Usage } else { Exit::Failed }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::Usage => Self::from(2),
+        }
+    }
+}

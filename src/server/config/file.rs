@@ -1,0 +1,140 @@
+//! The YAML file, word for word; what the words mean is left to `settings`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::server::config::error::Error;
+use crate::source::config::DatasourceConfig;
+
+/// Keys that a later version will know, and what to do until then.
+const LATER: [(&str, &str); 4] = [
+    ("dataDir", "comes with a later version; memory is kept in the process until then"),
+    ("peers", "comes with a later version"),
+    ("wake", "comes with a later version"),
+    ("tick", "comes with a later version; set tick in the trigger's metadata until then"),
+];
+
+/// The file. Every key is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    pub(super) http_listen: Option<String>,
+    pub(super) tls: Option<TlsFile>,
+    pub(super) reflection: Option<bool>,
+    pub(super) datasources: BTreeMap<String, DatasourceConfig>,
+    pub(super) limits: LimitsFile,
+    pub(super) http_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct TlsFile {
+    pub(super) cert_file: Option<PathBuf>,
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) client_ca_file: Option<PathBuf>,
+    pub(super) allowed_sans: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    pub(super) scalers: Option<usize>,
+    pub(super) per_namespace: Option<usize>,
+    pub(super) max_replicas: Option<u32>,
+}
+
+impl File {
+    /// The file at `path`.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// The file whose text is `text`; `path` is for messages.
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
+        // An empty file, or one with comments only, is a file in which nothing is set.
+        let parsed = serde_saphyr::from_str::<Option<Self>>(text);
+        parsed.map(Option::unwrap_or_default).map_err(|error| Error::Form {
+            path: path.to_owned(),
+            line: error.location().map(|at| at.line()),
+            problem: problem(&error),
+        })
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "of sixty kinds three are said better here")]
+fn problem(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
+        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("{field} is missing"),
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("{key} is given twice")
+        }
+        other => {
+            let text = crate::report::one_line(&other.to_string());
+            // The line is said once, in front.
+            text.split(" at line ").next().unwrap_or_default().to_owned()
+        }
+    }
+}
+
+fn unknown(field: &str, expected: &[&'static str]) -> String {
+    let field = crate::report::one_line(field);
+    let top = expected.contains(&"httpListen");
+    if let Some((_, text)) = LATER.iter().find(|(key, _)| top && *key == field) {
+        return format!("{field}: {text}");
+    }
+    let nearest = expected.iter().copied().min_by_key(|key| distance(key, &field));
+    let meant = nearest.filter(|key| distance(key, &field) <= 1 + key.len() / 4);
+    let meant = meant.map(|key| format!(" did you mean {key}?")).unwrap_or_default();
+    format!("unknown key {field};{meant} accepted: {}", expected.join(", "))
+}
+
+/// Edits between two keys, however they are cased and hyphenated.
+fn distance(key: &str, given: &str) -> usize {
+    let plain = |text: &str| text.to_lowercase().replace(['_', '-'], "");
+    strsim::damerau_levenshtein(&plain(key), &plain(given))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::File;
+
+    fn check(text: &str, expected: Result<(), &str>) {
+        let parsed = File::parse(Path::new("p.yaml"), text).map(drop).map_err(|e| e.to_string());
+        assert_eq!(parsed, expected.map_err(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn a_file_says_what_it_means_or_where_it_is_wrong() {
+        let top =
+            "accepted: listen, httpListen, tls, reflection, datasources, limits, httpTokenFile";
+        check("", Ok(()));
+        check("# nothing\n", Ok(()));
+        check("listen: 0.0.0.0:6000\ndatasources:\n  default:\n    url: http://p:9090\n", Ok(()));
+        check(
+            "reflection: true\nhttp_listen: x\n",
+            Err(&format!("p.yaml line 2: unknown key http_listen; did you mean httpListen? {top}")),
+        );
+        check("colour: red\n", Err(&format!("p.yaml line 1: unknown key colour; {top}")));
+        check(
+            "limits:\n  scaler: 1\n",
+            Err("p.yaml line 2: unknown key scaler; did you mean scalers? \
+                 accepted: scalers, perNamespace, maxReplicas"),
+        );
+        check("datasources:\n  main:\n    headers: {}\n", Err("p.yaml line 3: url is missing"));
+        check("listen: a\nlisten: b\n", Err("p.yaml line 2: listen is given twice"));
+        for (key, _) in super::LATER {
+            let text = format!("{key}: x\n");
+            let error = File::parse(Path::new("p.yaml"), &text).unwrap_err().to_string();
+            let start = format!("p.yaml line 1: {key}: comes with a later version");
+            assert!(error.starts_with(&start), "{error}");
+        }
+    }
+}

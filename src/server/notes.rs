@@ -1,0 +1,21 @@
+//! What is said in the log at start.
+
+use std::net::SocketAddr;
+
+use tracing::{info, warn};
+
+use crate::server::config::Settings;
+
+/// Says what a person should know about the settings.
+pub(super) fn at_start(settings: &Settings) {
+    for note in settings.notes() {
+        warn!(%note, "configuration");
+    }
+}
+
+/// Says where the server answers.
+pub(super) fn at_ready(settings: &Settings, grpc: SocketAddr, http: SocketAddr) {
+    let tls = settings.tls.is_some();
+    let datasources = settings.datasources.keys().map(String::as_str).collect::<Vec<_>>().join(",");
+    info!(%grpc, %http, tls, datasources, version = env!("CARGO_PKG_VERSION"), "ready");
+}

@@ -1,0 +1,249 @@
+//! From settings to a running server, and to its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::engine::units::Replicas;
+use crate::http::{self, App, Phase, Readiness};
+use crate::scaler::Registry;
+use crate::server::config::Settings;
+use crate::server::{follow, notes, reports};
+use crate::source::Sources;
+use crate::source::config::ScrapePolicy;
+use crate::telemetry::{Build, Metrics};
+
+/// For calls and streams to end after they were asked to. With the drain before it (1 s) and what
+/// the rest takes (1.5 s), the end stays within 10 s.
+const GRPC_END: Duration = Duration::from_secs(7);
+
+/// For ticks to end: they only have to be dropped.
+const TICKS_END: Duration = Duration::from_millis(500);
+
+/// For HTTP to end; a little more than it gives its connections.
+const HTTP_END: Duration = Duration::from_secs(1);
+
+/// The commit this was built from, if the build knew.
+pub const COMMIT: Option<&str> = option_env!("PRESCALE_COMMIT");
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// The gRPC address, with its real port.
+    pub grpc: SocketAddr,
+    /// The HTTP address, with its real port.
+    pub http: SocketAddr,
+}
+
+/// The server could not start, or ended unasked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A datasource cannot be used.
+    #[error("failed to open the datasources")]
+    Sources(#[from] crate::source::config::Error),
+    /// An address cannot be listened on.
+    #[error("failed to listen on {key} {address}")]
+    Listen {
+        /// The key that gave the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task failed.
+    #[error("{task} failed")]
+    Failed {
+        /// Which.
+        task: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A task ended although nobody asked it to.
+    #[error("{task} ended unasked")]
+    Ended {
+        /// Which.
+        task: &'static str,
+    },
+}
+
+/// The outcome of one task.
+type Outcome = (&'static str, Result<(), Box<dyn std::error::Error + Send + Sync>>);
+
+/// Everything that runs.
+struct Running {
+    registry: Arc<Registry>,
+    readiness: Readiness,
+    tasks: JoinSet<Outcome>,
+    grpc_end: CancellationToken,
+    http_end: CancellationToken,
+}
+
+/// Serves until `shutdown` is cancelled, then ends gracefully. `on_ready` is told where, once both
+/// listeners are bound and readiness says so.
+///
+/// # Errors
+/// When a datasource or an address cannot be used, or a task ends unasked.
+pub async fn run(
+    settings: Settings,
+    clock: Clock,
+    scrape: ScrapePolicy,
+    shutdown: CancellationToken,
+    on_ready: impl FnOnce(Bound),
+) -> Result<(), Error> {
+    notes::at_start(&settings);
+    let grpc = listen("listen", settings.listen).await?;
+    let http = listen("httpListen", settings.http_listen).await?;
+    let bound = Bound { grpc: grpc.1, http: http.1 };
+    let mut running = start(&settings, &clock, scrape, (grpc.0, http.0))?;
+    running.readiness.set(Phase::Ready);
+    notes::at_ready(&settings, bound.grpc, bound.http);
+    on_ready(bound);
+    tokio::select! {
+        () = shutdown.cancelled() => {
+            end(running, settings.drain).await;
+            Ok(())
+        }
+        Some(ended) = running.tasks.join_next() => Err(unasked(ended)),
+    }
+}
+
+/// [`run`] in a task of its own; returns when it is ready.
+///
+/// # Errors
+/// When it ended before it was ready.
+pub async fn spawn(
+    settings: Settings,
+    clock: Clock,
+    scrape: ScrapePolicy,
+    shutdown: CancellationToken,
+) -> Result<(Bound, JoinHandle<Result<(), Error>>), Error> {
+    let (tell, ready) = oneshot::channel();
+    let on_ready = move |bound| {
+        // Nobody listens any more when this was dropped; the server ends by its token then.
+        let _ = tell.send(bound);
+    };
+    let mut server = tokio::spawn(run(settings, clock, scrape, shutdown, on_ready));
+    if let Ok(bound) = ready.await {
+        return Ok((bound, server));
+    }
+    match (&mut server).await {
+        Ok(Ok(())) => Err(Error::Ended { task: "the server" }),
+        Ok(Err(error)) => Err(error),
+        Err(panic) => Err(Error::Failed { task: "the server", source: Box::new(panic) }),
+    }
+}
+
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let fail = |source| Error::Listen { key, address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    Ok((listener, bound))
+}
+
+fn start(
+    settings: &Settings,
+    clock: &Clock,
+    scrape: ScrapePolicy,
+    (grpc, http): (TcpListener, TcpListener),
+) -> Result<Running, Error> {
+    let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
+    let registry = Registry::new(Arc::clone(&sources), clock.clone(), settings.limits);
+    let metrics = Arc::new(metrics(clock, &sources, &registry));
+    let readiness = Readiness::default();
+    let app = App {
+        reports: Arc::new(reports::reports(Arc::clone(&registry), clock.clone())),
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        token: settings.http_token.clone(),
+    };
+    let (grpc_end, http_end) = (CancellationToken::new(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    let calls = serve_grpc(grpc, settings.clone(), Arc::clone(&registry), grpc_end.clone());
+    tasks.spawn(async { ("grpc", calls.await) });
+    let pages = http::serve(http, http::router(app), http_end.clone());
+    tasks.spawn(async {
+        pages.await;
+        ("http", Ok(()))
+    });
+    let limit = Replicas::new(settings.limits.max_replicas);
+    let following = follow::follow(Arc::clone(&registry), metrics, clock.clone(), limit);
+    tasks.spawn(async {
+        following.await;
+        ("decision log", Ok(()))
+    });
+    Ok(Running { registry, readiness, tasks, grpc_end, http_end })
+}
+
+/// All metrics: ours, and those of the parts that count something.
+fn metrics(clock: &Clock, sources: &Arc<Sources>, registry: &Arc<Registry>) -> Metrics {
+    let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT, started: clock.now() };
+    let readings = reports::readings(Arc::clone(registry), clock.clone());
+    let metrics = Metrics::new(&build, readings);
+    // The parts that count something of their own register it here, in `metrics.registry_mut()`.
+    let _ = sources;
+    metrics
+}
+
+/// The gRPC side on its listener, until `ending`.
+async fn serve_grpc(
+    listener: TcpListener,
+    settings: Settings,
+    registry: Arc<Registry>,
+    ending: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // The port is held, so that its being taken is found at start.
+    let _held = (listener, settings.tls, settings.reflection, registry);
+    ending.cancelled().await;
+    Ok(())
+}
+
+/// Not ready first, so that nobody new comes; then calls and streams, then ticks, then the pages,
+/// which have said all along what is happening.
+async fn end(mut running: Running, drain: Duration) {
+    running.readiness.set(Phase::Ending);
+    tokio::time::sleep(drain).await;
+    running.grpc_end.cancel();
+    if timeout(GRPC_END, ended(&mut running.tasks, "grpc")).await.is_err() {
+        warn!("calls and streams cut off");
+    }
+    if timeout(TICKS_END, running.registry.shutdown()).await.is_err() {
+        warn!("ticks cut off");
+    }
+    running.http_end.cancel();
+    drop(timeout(HTTP_END, ended(&mut running.tasks, "http")).await);
+    info!("ended");
+}
+
+/// Waits for the task named.
+async fn ended(tasks: &mut JoinSet<Outcome>, name: &str) {
+    while let Some(outcome) = tasks.join_next().await {
+        match outcome {
+            Ok((task, Err(error))) => warn!(task, %error, "task failed at its end"),
+            Ok((task, Ok(()))) if task == name => return,
+            Ok((_, Ok(()))) => {}
+            Err(error) => warn!(%error, "task panicked at its end"),
+        }
+    }
+}
+
+fn unasked(outcome: Result<Outcome, tokio::task::JoinError>) -> Error {
+    match outcome {
+        Ok((task, Ok(()))) => Error::Ended { task },
+        Ok((task, Err(source))) => Error::Failed { task, source },
+        Err(panic) => Error::Failed { task: "a task", source: Box::new(panic) },
+    }
+}
