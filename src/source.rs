@@ -4,9 +4,14 @@
 //! [`crate::engine::observation::Observation`] for every instant asked, whatever fails: what could
 //! not be read is absent and named. Judging it is left to the engine.
 
-pub mod assemble;
 pub mod config;
 pub mod preset;
+
+pub mod assemble;
+pub mod plan;
+pub mod tenancy;
+
+pub mod prometheus;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,1 @@
+//! Genuine pages in, roles out.
