@@ -219,10 +219,7 @@ pub fn up(labels: &[(&str, &str)], window: Duration) -> String {
 }
 
 fn pod_matchers(target: &Target, workload: &WorkloadRef, style: Style) -> Vec<String> {
-    vec![
-        equal(style.namespace(), &target.namespace),
-        like(style.pod(), &pod_pattern(workload)),
-    ]
+    vec![equal(style.namespace(), &target.namespace), like(style.pod(), &pod_pattern(workload))]
 }
 
 fn ranged(names: &[&str], matchers: &[String], window: Duration) -> String {

@@ -142,9 +142,7 @@ impl Datasource {
         leave.settle(failure);
         let took = self.clock.real(self.clock.now().since(asked));
         self.metrics.sent(&self.name, failure.map(|failure| failure.kind), took);
-        outcome
-            .map(Arc::new)
-            .map_err(|failure| Unanswered { kind: failure.kind, open: false })
+        outcome.map(Arc::new).map_err(|failure| Unanswered { kind: failure.kind, open: false })
     }
 }
 

@@ -131,17 +131,19 @@ fn confine(
     namespace: &str,
     labels: &[String],
 ) -> Result<(), Refusal> {
-    let foreign = |label: &str| Refusal::Foreign {
-        label: label.to_owned(),
-        namespace: namespace.to_owned(),
-    };
+    let foreign =
+        |label: &str| Refusal::Foreign { label: label.to_owned(), namespace: namespace.to_owned() };
     let first = labels.first().map_or("namespace", String::as_str);
     // `{a="1" or b="2"}` is VictoriaMetrics': a matcher added to it would not bind every branch.
     if !selector.matchers.or_matchers.is_empty() {
         return Err(foreign(first));
     }
-    let given: Vec<&Matcher> =
-        selector.matchers.matchers.iter().filter(|matcher| labels.contains(&matcher.name)).collect();
+    let given: Vec<&Matcher> = selector
+        .matchers
+        .matchers
+        .iter()
+        .filter(|matcher| labels.contains(&matcher.name))
+        .collect();
     match given.as_slice() {
         [] => {
             selector.matchers.matchers.push(Matcher::new(MatchOp::Equal, first, namespace));

@@ -47,9 +47,7 @@ mod tests {
 
     #[test]
     fn one_pod_speaks_for_its_workload_and_five_workloads_are_enough() {
-        let pods = [
-            "a-7d9f-abcde", "a-7d9f-aaaaa", "b-0", "b-1", "c", "d-1a-aaaaa", "e-0", "f-0",
-        ];
+        let pods = ["a-7d9f-abcde", "a-7d9f-aaaaa", "b-0", "b-1", "c", "d-1a-aaaaa", "e-0", "f-0"];
         let expected = ["a-7d9f-aaaaa", "b-0", "c", "d-1a-aaaaa", "e-0"];
         assert_eq!(one_per_workload(pods.into_iter()), expected);
     }

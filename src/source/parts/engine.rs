@@ -49,8 +49,7 @@ impl Pods {
 pub(crate) async fn engine(asking: Asking<'_>, preset: &Preset, window: Duration) -> Pods {
     let mut notes = Notes::default();
     let names = preset.family_names();
-    let query =
-        |style| plan::pods(asking.target, asking.workload, &names, style, window);
+    let query = |style| plan::pods(asking.target, asking.workload, &names, style, window);
     let mut rows = asking.series(&query(Style::Plain), &mut notes).await;
     // An engine's own page has no pod label, so the target's is not renamed; a federated page's is.
     if rows.as_ref().is_some_and(Vec::is_empty) {

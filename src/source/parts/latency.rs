@@ -109,8 +109,7 @@ fn reading(buckets: &[(f64, f64)], window: Duration, quantile: f64) -> LatencyRe
         return LatencyReading { seconds, clamped: seconds.is_some(), ..counted };
     };
     let (bound, rate) = finite[idx];
-    let (below, before) =
-        if idx == 0 { (bound.min(0.0), 0.0) } else { finite[idx - 1] };
+    let (below, before) = if idx == 0 { (bound.min(0.0), 0.0) } else { finite[idx - 1] };
     let share = if rate > before { (rank - before) / (rate - before) } else { 1.0 };
     LatencyReading { seconds: Some(below + (bound - below) * share), ..counted }
 }
@@ -121,11 +120,7 @@ mod tests {
 
     use super::{Element, LatencyReading, buckets, reading};
 
-    fn check(
-        rows: &[(&str, f64)],
-        quantile: f64,
-        expected: (Option<f64>, bool, Option<f64>),
-    ) {
+    fn check(rows: &[(&str, f64)], quantile: f64, expected: (Option<f64>, bool, Option<f64>)) {
         let elements: Vec<Element> = rows
             .iter()
             .map(|(le, value)| Element {

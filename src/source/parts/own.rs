@@ -115,10 +115,7 @@ mod tests {
     fn only_one_usable_number_is_a_value() {
         let vector = |values: &[f64]| {
             Data::Vector(
-                values
-                    .iter()
-                    .map(|value| Element { labels: [].into(), value: *value })
-                    .collect(),
+                values.iter().map(|value| Element { labels: [].into(), value: *value }).collect(),
             )
         };
         let rows = [

@@ -72,10 +72,8 @@ pub const fn asked(gateway: Gateway) -> &'static [Asked] {
         Gateway::LlmD => LLM_D,
         Gateway::KedaHttp => KEDA_HTTP,
         Gateway::ProductionStack => PRODUCTION_STACK,
-        Gateway::Knative
-        | Gateway::EnvoyAi
-        | Gateway::Litellm
-        | Gateway::Dynamo
-        | Gateway::Ray => &[],
+        Gateway::Knative | Gateway::EnvoyAi | Gateway::Litellm | Gateway::Dynamo | Gateway::Ray => {
+            &[]
+        }
     }
 }

@@ -20,11 +20,8 @@ pub(crate) const PRESET: Preset = Preset {
     families: &[
         Family::sum(Role::Waiting, &["vllm:num_requests_waiting"]).with(OF_THE_ENGINE),
         Family::sum(Role::Running, &["vllm:num_requests_running"]).with(OF_THE_ENGINE),
-        Family::mean(
-            Role::KvUsage,
-            &["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"],
-        )
-        .with(OF_THE_ENGINE),
+        Family::mean(Role::KvUsage, &["vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"])
+            .with(OF_THE_ENGINE),
         Family {
             role: Role::KvTokens,
             names: &["vllm:cache_config_info"],

@@ -81,7 +81,11 @@ impl Api {
     ///
     /// # Errors
     /// When the URL, a file or a header cannot be used.
-    pub(crate) fn open(name: &str, config: &DatasourceConfig, timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn open(
+        name: &str,
+        config: &DatasourceConfig,
+        timeout: Duration,
+    ) -> Result<Self, Error> {
         Ok(Self {
             client: client(name, config, timeout)?,
             url: endpoint(name, &config.url)?,
@@ -112,7 +116,11 @@ impl Api {
             }
         };
         let response = request.send().await.map_err(|error| not_sent(&error))?;
-        if response.status().is_success() { answer(response).await } else { refusal(response).await }
+        if response.status().is_success() {
+            answer(response).await
+        } else {
+            refusal(response).await
+        }
     }
 }
 
@@ -242,11 +250,7 @@ fn not_connected(error: &reqwest::Error) -> FaultKind {
 
 fn form(query: &str, at: Timestamp, timeout: Duration) -> String {
     let milliseconds = at.unix_ms();
-    let time = format!(
-        "{}.{:03}",
-        milliseconds.div_euclid(1000),
-        milliseconds.rem_euclid(1000)
-    );
+    let time = format!("{}.{:03}", milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
     let timeout = format!("{}ms", timeout.as_millis());
     [("query", query), ("time", &time), ("timeout", &timeout)]
         .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
@@ -315,10 +319,8 @@ fn credentials(name: &str, config: &DatasourceConfig) -> Result<Credentials, Err
 }
 
 fn client(name: &str, config: &DatasourceConfig, timeout: Duration) -> Result<Client, Error> {
-    let setting = |problem: &str| Error::Setting {
-        name: name.to_owned(),
-        problem: problem.to_owned(),
-    };
+    let setting =
+        |problem: &str| Error::Setting { name: name.to_owned(), problem: problem.to_owned() };
     let mut builder = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

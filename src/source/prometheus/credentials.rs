@@ -23,13 +23,13 @@ impl SecretFile {
     ///
     /// # Errors
     /// When it cannot be read, is too long or is not text.
-    pub(crate) fn open(datasource: &str, what: &'static str, path: &PathBuf) -> Result<Self, Error> {
-        let failed = |source| Error::File {
-            name: datasource.to_owned(),
-            what,
-            path: path.clone(),
-            source,
-        };
+    pub(crate) fn open(
+        datasource: &str,
+        what: &'static str,
+        path: &PathBuf,
+    ) -> Result<Self, Error> {
+        let failed =
+            |source| Error::File { name: datasource.to_owned(), what, path: path.clone(), source };
         let read = read(path).map_err(failed)?;
         Ok(Self { path: path.clone(), read: Mutex::new(read) })
     }

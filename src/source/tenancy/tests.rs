@@ -1,8 +1,8 @@
 //! What goes in, what comes out, and that nothing comes out unconfined.
 
-use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use promql_parser::label::MatchOp as Op;
 use promql_parser::parser::parse;
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::{Refusal, admit, confined, selectors};
 use crate::spec::{LabelMatcher, MatchOp};
