@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
-    clippy::missing_panics_doc,
     reason = "a test fails by panicking, and says aloud what it skipped"
 )]
 

@@ -180,25 +180,56 @@ pub fn latency(
     rates.join(" or on () ")
 }
 
-/// Pods of the namespace that export what the preset looks for.
+/// Pods of the namespace that export `names` without the labels `blank`.
 #[must_use]
-pub fn candidates(target: &Target, names: &[&str]) -> String {
+pub fn candidates(target: &Target, names: &[&str], blank: &[&str]) -> String {
     let parts: Vec<String> = Style::ALL
         .iter()
         .map(|style| {
-            let within = equal(style.namespace(), &target.namespace);
-            format!("group by ({}) ({})", style.pod(), selector(names, &[within]))
+            let mut matchers = vec![equal(style.namespace(), &target.namespace)];
+            for label in blank {
+                let matcher = equal(label, "");
+                if !matchers.contains(&matcher) {
+                    matchers.push(matcher);
+                }
+            }
+            format!("group by ({}) ({})", style.pod(), selector(names, &matchers))
         })
         .collect();
     parts.join(" or ")
 }
 
-/// Raw samples of a gateway, in one of the ways it can be asked.
+/// Raw samples of a gateway, in one of the ways it can be asked: one query, or two where the user's
+/// matchers name labels of a flow, which the families that show life do not have.
 #[must_use]
-pub fn gateway(target: &Target, asked: &Asked, window: Duration) -> String {
-    let names: Vec<&str> =
-        asked.held.iter().chain(asked.arrivals).chain(asked.alive).copied().collect();
+pub fn gateway(target: &Target, asked: &Asked, window: Duration) -> Vec<String> {
     let extra = &target.gateway_selector;
+    let demand: Vec<&str> = asked.held.iter().chain(asked.arrivals).copied().collect();
+    let of_flow = |given: &&LabelMatcher| asked.flow.iter().any(|(label, _)| *label == given.label);
+    if extra.iter().find(of_flow).is_none() || asked.alive.is_empty() {
+        let names: Vec<&str> = demand.iter().chain(asked.alive).copied().collect();
+        return vec![ranged(&names, &gateway_matchers(target, asked, extra), window)];
+    }
+    let of_page: Vec<LabelMatcher> =
+        extra.iter().filter_map(|given| on_page(asked, given)).collect();
+    vec![
+        ranged(&demand, &gateway_matchers(target, asked, extra), window),
+        ranged(asked.alive, &gateway_matchers(target, asked, &of_page), window),
+    ]
+}
+
+/// A user's matcher as the families that show life know it, if they know it at all.
+fn on_page(asked: &Asked, given: &LabelMatcher) -> Option<LabelMatcher> {
+    match asked.flow.iter().find(|(label, _)| *label == given.label) {
+        None => Some(given.clone()),
+        Some((_, None)) => None,
+        Some((_, Some(label))) => {
+            Some(LabelMatcher { label: (*label).to_owned(), ..given.clone() })
+        }
+    }
+}
+
+fn gateway_matchers(target: &Target, asked: &Asked, extra: &[LabelMatcher]) -> Vec<String> {
     let mut matchers = match asked.tenant {
         // A router in another namespace is named by its namespace; tenancy refuses that elsewhere.
         Tenant::Label(label) if extra.iter().any(|given| given.label == label) => Vec::new(),
@@ -208,7 +239,7 @@ pub fn gateway(target: &Target, asked: &Asked, window: Duration) -> String {
         }
     };
     matchers.extend(extra.iter().map(matcher));
-    ranged(&names, &matchers, window)
+    matchers
 }
 
 /// Raw samples of `up` of one scrape target.

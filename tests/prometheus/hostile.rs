@@ -242,7 +242,7 @@ async fn identical_queries_of_many_scalers_are_asked_once_a_tick() {
         }
     })
     .await;
-    let sources = sources(config(&server), Clock::system());
+    let sources = sources(DatasourceConfig::at(server.url()), Clock::system());
     let workloads = 10;
     let ask = async |scalers: usize, at: Timestamp| {
         let before = server.requests().len();
@@ -338,4 +338,79 @@ async fn a_gateway_of_a_later_version_is_told_apart_from_an_empty_one() {
     let said: Vec<String> = observation.faults.iter().map(ToString::to_string).collect();
     assert!(said.iter().any(|fault| fault.contains("not supported in this version")), "{said:?}");
     assert_eq!(observation.gateway.map(|gateway| gateway.held), Some(None));
+}
+
+#[tokio::test]
+async fn few_queries_are_under_way_at_once() {
+    let body = br#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#;
+    let server =
+        Server::start(move |_| Reply::Late(Duration::from_millis(20), body.to_vec())).await;
+    let mut config = DatasourceConfig::at(server.url());
+    config.concurrency = Some(2);
+    let sources = sources(config, Clock::system());
+    let mut target = one_signal();
+    target.own =
+        (0..20).map(|idx| OwnQuery { name: format!("s{idx}"), query: format!("{idx}") }).collect();
+    let observation = sources.reader(&target).observe(AT).await;
+    assert!(observation.own.iter().all(|reading| reading.value == Some(1.0)));
+    assert_eq!(server.requests().len(), 21);
+    assert_eq!(server.connections(), 2);
+}
+
+/// Accepts TLS for a plain server, as `localhost`; gives the certificate's PEM.
+async fn behind_tls(server: &Server) -> (String, u16) {
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+    let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let behind = server.address;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut outer) = acceptor.accept(stream).await else { return };
+                let mut inner = tokio::net::TcpStream::connect(behind).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+            });
+        }
+    });
+    (certified.cert.pem(), port)
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_only_where_it_is_named() {
+    let server = Server::start(|_| vector(r#"{"metric":{},"value":[1,"7"]}"#)).await;
+    let (ours, port) = behind_tls(&server).await;
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let rows = [(ours, Some(7.0), None), (other.cert.pem(), None, Some(FaultKind::Tls))];
+    for (authority, value, kind) in rows {
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, authority).unwrap();
+        let mut config = DatasourceConfig::at(format!("https://localhost:{port}"));
+        config.ca_file = Some(path);
+        let sources = sources(config, Clock::system());
+        let observation = sources.reader(&one_signal()).observe(AT).await;
+        assert_eq!(observation.own[0].value, value, "{:?}", observation.faults);
+        assert_eq!(kinds(&observation).first().copied(), kind);
+    }
+    let mut config = DatasourceConfig::at("https://localhost".to_owned());
+    let path = dir.path().join("no.pem");
+    std::fs::write(&path, "nothing").unwrap();
+    config.ca_file = Some(path);
+    let opened = prescale::source::Sources::open(
+        &[("main".to_owned(), config)].into(),
+        prescale::source::config::ScrapePolicy::default(),
+        Clock::system(),
+    );
+    let error = opened.unwrap_err().to_string();
+    assert_eq!(error, "datasource main: caFile must hold PEM certificates");
 }

@@ -6,7 +6,9 @@ use prescale::clock::Clock;
 use prescale::engine::observation::{Combine, Latency, Observation, Phase, Role, RoleSeries};
 use prescale::source::config::DatasourceConfig;
 use prescale::source::{Reader, Sources};
-use prescale::spec::{Engine, Gateway, OwnQuery, Target, WorkloadKind, WorkloadRef};
+use prescale::spec::{
+    Engine, Gateway, LabelMatcher, MatchOp, OwnQuery, Target, WorkloadKind, WorkloadRef,
+};
 
 use crate::pages::Pages;
 use crate::server::{Prometheus, Scraped};
@@ -149,7 +151,7 @@ async fn a_new_engine_with_its_cluster_and_gpu(world: &World) {
     let expected = [
         (Role::Waiting, 7.0),
         (Role::Running, 21.0),
-        (Role::KvUsage, f64::midpoint(0.427_187_5, 0.318)),
+        (Role::KvUsage, f64::midpoint(0.427_187_5, 0.636 / 2.0)),
         (Role::KvTokens, 2.0 * 27_838.0 * 16.0),
         (Role::Finished, 660.0),
         (Role::GpuUtilization, 0.0),
@@ -207,6 +209,10 @@ async fn sglang(world: &World) {
     assert!(close(read(&seen, "sgl-0", Role::KvUsage), 0.28));
 }
 
+fn matching(label: &str, value: &str) -> LabelMatcher {
+    LabelMatcher { label: label.to_owned(), op: MatchOp::Equal, value: value.to_owned() }
+}
+
 async fn gateways(world: &World) {
     let asleep = |gateway| {
         let mut target = target(Engine::Vllm, "asleep");
@@ -228,8 +234,16 @@ async fn gateways(world: &World) {
     // The picker lives and its flows are gone: nothing is held.
     let alive = "llm_d_epp_ready_endpoints{name=\"llama-pool\"} 0\n";
     world.pages.set("/epp", alive);
-    let mut reader = world.sources.reader(&asleep(Gateway::LlmD));
-    observed(&mut reader, |seen| held(seen) == Some(0.0)).await;
+    let mut pool = asleep(Gateway::LlmD);
+    pool.gateway_selector = vec![matching("inference_pool", "llama-pool")];
+    for target in [asleep(Gateway::LlmD), pool.clone()] {
+        let mut reader = world.sources.reader(&target);
+        observed(&mut reader, |seen| held(seen) == Some(0.0)).await;
+    }
+    // Another pool's picker proves nothing.
+    pool.gateway_selector = vec![matching("inference_pool", "other-pool")];
+    let seen = world.sources.reader(&pool).observe(Clock::system().now()).await;
+    assert_eq!(held(&seen), None);
     // The router refuses three requests: the edge is seen.
     let router = data!("vllm-production-stack-router").replace("} 331.0", "} 334.0");
     world.pages.set("/router", router);
@@ -240,11 +254,7 @@ async fn gateways(world: &World) {
         + "vllm:num_incoming_requests_total{model=\"other\"} 2\n";
     world.pages.set("/router", born);
     let mut target: Target = asleep(Gateway::ProductionStack);
-    target.gateway_selector = vec![prescale::spec::LabelMatcher {
-        label: "model".to_owned(),
-        op: prescale::spec::MatchOp::Equal,
-        value: "other".to_owned(),
-    }];
+    target.gateway_selector = vec![matching("model", "other")];
     let mut reader = world.sources.reader(&target);
     observed(&mut reader, |seen| held(seen) == Some(2.0)).await;
 }
@@ -267,7 +277,7 @@ async fn own_signals(world: &World) {
 async fn nothing_found_names_what_could_be_meant(world: &World) {
     let mut reader = world.sources.reader(&target(Engine::Vllm, "lama"));
     let seen = observed(&mut reader, |seen| !seen.candidates.is_empty()).await;
-    assert_eq!(seen.candidates, [POD, "older-0", "router-0"]);
+    assert_eq!(seen.candidates, [POD, "older-0"]);
     assert!(seen.pods.is_empty());
     let waiting = seen.searched.iter().find(|searched| searched.role == "waiting").unwrap();
     assert_eq!(

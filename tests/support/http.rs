@@ -15,18 +15,18 @@ use tokio::task::JoinHandle;
 
 /// What arrived.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub(crate) struct Request {
     /// Method and path, `POST /api/v1/query`.
-    pub line: String,
+    pub(crate) line: String,
     /// Headers, names in lower case.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// The form's fields, decoded.
-    pub form: BTreeMap<String, String>,
+    pub(crate) form: BTreeMap<String, String>,
 }
 
 /// What to do about a request.
 #[derive(Debug, Clone)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Answer with a status, headers and a body.
     Answer(u16, Vec<(String, String)>, Vec<u8>),
     /// Promise a longer body than is sent, and close.
@@ -41,20 +41,20 @@ pub enum Reply {
 
 impl Reply {
     /// A body with status 200.
-    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self::Answer(200, Vec::new(), body.into())
     }
 
     /// A status without a body.
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self::Answer(status, Vec::new(), Vec::new())
     }
 }
 
 /// A running server; it ends with the value.
-pub struct Server {
+pub(crate) struct Server {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Arc<Mutex<Vec<Request>>>,
     task: JoinHandle<()>,
@@ -68,7 +68,7 @@ impl Drop for Server {
 
 impl Server {
     /// Starts a server on a free port.
-    pub async fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -85,17 +85,17 @@ impl Server {
     }
 
     /// Its base URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Connections accepted so far.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// Requests read so far.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -120,7 +120,7 @@ async fn act(stream: &mut TcpStream, reply: Reply) -> bool {
         Reply::Answer(status, headers, body) => {
             let mut head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n", body.len());
             for (name, value) in headers {
-                head += &format!("{name}: {value}\r\n");
+                head.extend([&name, ": ", &value, "\r\n"]);
             }
             head += "\r\n";
             stream.write_all(head.as_bytes()).await.is_ok() && stream.write_all(&body).await.is_ok()

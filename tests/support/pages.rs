@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use crate::http::{Reply, Server};
 
 /// Pages by path; a path without a page is 404.
-pub struct Pages {
+pub(crate) struct Pages {
     pages: Arc<Mutex<BTreeMap<String, String>>>,
     server: Server,
 }
 
 impl Pages {
     /// Serves no page yet, on a free port.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let pages: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
         let served = Arc::clone(&pages);
         let server = Server::start(move |request| {
@@ -33,17 +33,17 @@ impl Pages {
     }
 
     /// Where the pages are.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.address
     }
 
     /// Shows `page` at `path` from now on.
-    pub fn set(&self, path: &str, page: impl Into<String>) {
+    pub(crate) fn set(&self, path: &str, page: impl Into<String>) {
         self.pages.lock().unwrap().insert(path.to_owned(), page.into());
     }
 
     /// Shows nothing at `path` from now on.
-    pub fn remove(&self, path: &str) {
+    pub(crate) fn remove(&self, path: &str) {
         self.pages.lock().unwrap().remove(path);
     }
 }

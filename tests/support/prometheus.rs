@@ -7,19 +7,19 @@ use std::time::Duration;
 use serde_json::json;
 
 /// One page to scrape.
-pub struct Scraped {
+pub(crate) struct Scraped {
     /// Server of the page.
-    pub address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// Path of the page.
-    pub path: &'static str,
+    pub(crate) path: &'static str,
     /// Labels that the scrape adds, as a PodMonitor would.
-    pub labels: &'static [(&'static str, &'static str)],
+    pub(crate) labels: &'static [(&'static str, &'static str)],
     /// Whether labels of the page win over those of the scrape.
-    pub honor_labels: bool,
+    pub(crate) honor_labels: bool,
 }
 
 /// A running Prometheus; it ends with the value.
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     child: Child,
     port: u16,
     _dir: tempfile::TempDir,
@@ -35,7 +35,7 @@ impl Drop for Prometheus {
 impl Prometheus {
     /// Starts one that scrapes `pages` every second. `None`, said loudly, where there is no
     /// `prometheus` on the path; in continuous integration that is a failure.
-    pub async fn start(pages: &[Scraped]) -> Option<Self> {
+    pub(crate) async fn start(pages: &[Scraped]) -> Option<Self> {
         let found = Command::new("prometheus").arg("--version").output().is_ok();
         if !found {
             assert!(std::env::var_os("CI").is_none(), "no prometheus on the path");
@@ -69,7 +69,7 @@ impl Prometheus {
     }
 
     /// Its base URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 

@@ -94,7 +94,7 @@ fn vllm_reads_right_under_all_its_names() {
         &[
             (Waiting, Some(7.0)),
             (Running, Some(21.0)),
-            (KvUsage, Some(f64::midpoint(0.427_187_5, 0.318))),
+            (KvUsage, Some(f64::midpoint(0.427_187_5, 0.636 / 2.0))),
             (KvTokens, Some(2.0 * 27_838.0 * 16.0)),
             (GenerationTokens, Some(147_411.0)),
             (Finished, Some(660.0)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::source::parts::asking::{Asking, Notes};
 use crate::source::plan;
-use crate::source::preset::Preset;
+use crate::source::preset::{Label, Preset};
 
 /// More would not fit a message.
 const CANDIDATES_MAX: usize = 5;
@@ -12,9 +12,18 @@ const CANDIDATES_MAX: usize = 5;
 /// Up to five pods of the namespace that export what the preset looks for, one per workload.
 pub(crate) async fn read(asking: Asking<'_>, preset: &Preset) -> Vec<String> {
     // What waits and what runs is enough to know an engine by.
-    let names: Vec<&str> =
-        preset.families.iter().take(2).flat_map(|family| family.names).copied().collect();
-    let query = plan::candidates(asking.target, &names);
+    let families = &preset.families[..preset.families.len().min(2)];
+    let names: Vec<&str> = families.iter().flat_map(|family| family.names).copied().collect();
+    // A router that exports an engine's names is not a candidate.
+    let blank: Vec<&str> = families
+        .iter()
+        .flat_map(|family| family.labels)
+        .filter_map(|label| match label {
+            Label::Is(name, "") => Some(*name),
+            Label::Is(_, _) => None,
+        })
+        .collect();
+    let query = plan::candidates(asking.target, &names, &blank);
     // The cold state has its own fault; a second one about the hint would hide it.
     let mut unheard = Notes::default();
     let elements = asking.elements(&query, &mut unheard).await.unwrap_or_default();

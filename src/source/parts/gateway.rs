@@ -74,13 +74,11 @@ async fn preset(asking: Asking<'_>, gateway: Gateway, window: Duration) -> (Gate
     }
     let mut read = None;
     for way in ways {
-        let query = plan::gateway(asking.target, way, window);
-        let rows = asking.series(&query, &mut notes).await;
-        let found: Vec<RawSeries> = rows
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|row| row.series.latest().is_some())
-            .collect();
+        let mut found: Vec<RawSeries> = Vec::new();
+        for query in plan::gateway(asking.target, way, window) {
+            let rows = asking.series(&query, &mut notes).await.unwrap_or_default();
+            found.extend(rows.into_iter().filter(|row| row.series.latest().is_some()));
+        }
         let names: Vec<&str> = way.held.iter().chain(way.arrivals).copied().collect();
         let present = found.iter().map(|row| row.name.as_str()).collect();
         notes.searched.push(searched("gateway", &names, &present));
@@ -142,7 +140,7 @@ fn held(way: &Asked, rows: &[RawSeries], newest: Option<Timestamp>) -> Option<f6
             .max();
         row.series.latest().map(|sample| sample.at) == page_newest.or(newest)
     };
-    let values = gauges.into_iter().filter(|row| current(&row));
+    let values = gauges.into_iter().filter(current);
     Some(values.filter_map(|row| row.series.latest()).map(|sample| sample.value.max(0.0)).sum())
 }
 

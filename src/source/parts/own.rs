@@ -33,11 +33,9 @@ pub(crate) async fn value(
     };
     let mut unanswered = Notes::default();
     let answer = asking.ask(&admitted.query, &mut unanswered).await;
-    if answer.is_none() {
-        // The place says which signal is concerned; the datasource is named behind it.
-        for fault in unanswered.faults.drain(..) {
-            let place = format!("{}, {}", question.place, fault.place);
-            notes.fault(Fault { place, kind: fault.kind });
+    for fault in &mut unanswered.faults {
+        if of_the_query(fault.kind) {
+            fault.place = format!("{}, {}", question.place, fault.place);
         }
     }
     notes.add(unanswered);
@@ -48,6 +46,11 @@ pub(crate) async fn value(
             None
         }
     }
+}
+
+/// What may be the query's own fault names the signal; the rest is the datasource's, and said once.
+const fn of_the_query(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::ClientError | FaultKind::TooLarge | FaultKind::Timeout)
 }
 
 /// An empty answer under tenancy names the label that was added.

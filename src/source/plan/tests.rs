@@ -41,6 +41,13 @@ fn matcher(label: &str, op: MatchOp, value: &str) -> LabelMatcher {
     LabelMatcher { label: label.to_owned(), op, value: value.to_owned() }
 }
 
+fn check_all(queries: &[String], expected: &[&str]) {
+    assert_eq!(queries.len(), expected.len(), "{queries:?}");
+    for (query, expected) in queries.iter().zip(expected) {
+        check(query, expected);
+    }
+}
+
 fn check(query: &str, expected: &str) {
     assert_eq!(query, expected);
     assert!(parse(query).is_ok(), "not PromQL: {query}");
@@ -135,29 +142,46 @@ fn histograms_fall_back_to_the_old_name_as_a_whole() {
 #[test]
 fn gateways_are_asked_in_the_tenants_namespace() {
     let mut target = target();
-    check(
+    check_all(
         &gateway(&target, &asked(Gateway::KedaHttp)[0], SPAN),
-        r#"{__name__="interceptor_request_concurrency",route_namespace="llm"}[150s]"#,
+        &[r#"{__name__="interceptor_request_concurrency",route_namespace="llm"}[150s]"#],
     );
-    check(
+    check_all(
         &gateway(&target, &asked(Gateway::KedaHttp)[1], SPAN),
-        r#"{__name__="interceptor_pending_request_count",host=~"llm/.+"}[150s]"#,
+        &[r#"{__name__="interceptor_pending_request_count",host=~"llm/.+"}[150s]"#],
     );
     target.gateway_selector = vec![
         matcher("namespace", MatchOp::Equal, "routers"),
         matcher("model", MatchOp::Equal, "m"),
     ];
-    check(
+    check_all(
         &gateway(&target, &asked(Gateway::ProductionStack)[0], SPAN),
-        r#"{__name__="vllm:num_incoming_requests_total",namespace="routers",model="m"}[150s]"#,
+        &[r#"{__name__="vllm:num_incoming_requests_total",namespace="routers",model="m"}[150s]"#],
+    );
+}
+
+#[test]
+fn a_picker_that_holds_nothing_of_a_pool_shows_that_it_lives_by_the_pools_name() {
+    let mut target = target();
+    target.gateway_selector = vec![
+        matcher("inference_pool", MatchOp::Equal, "p"),
+        matcher("model_name", MatchOp::Equal, "m"),
+        matcher("job", MatchOp::Equal, "epp"),
+    ];
+    check_all(
+        &gateway(&target, &asked(Gateway::LlmD)[0], SPAN),
+        &[
+            r#"{__name__=~"llm_d_epp_flow_control_queue_size|inference_extension_flow_control_queue_size|llm_d_epp_request_total|inference_objective_request_total",namespace="llm",inference_pool="p",model_name="m",job="epp"}[150s]"#,
+            r#"{__name__=~"llm_d_epp_ready_endpoints|inference_pool_ready_pods",namespace="llm",name="p",job="epp"}[150s]"#,
+        ],
     );
 }
 
 #[test]
 fn hints_and_liveness_are_small_queries() {
     check(
-        &candidates(&target(), &["a", "b"]),
-        r#"group by (pod) ({__name__=~"a|b",namespace="llm"}) or group by (exported_pod) ({__name__=~"a|b",exported_namespace="llm"})"#,
+        &candidates(&target(), &["a", "b"], &["server", "server"]),
+        r#"group by (pod) ({__name__=~"a|b",namespace="llm",server=""}) or group by (exported_pod) ({__name__=~"a|b",exported_namespace="llm",server=""})"#,
     );
     check(
         &up(&[("namespace", "llm"), ("instance", "10.0.0.1:80")], SPAN),

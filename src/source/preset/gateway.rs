@@ -25,6 +25,8 @@ pub struct Asked {
     pub arrivals: &'static [&'static str],
     /// Families that show that the gateway lives while it holds nothing.
     pub alive: &'static [&'static str],
+    /// Labels of a flow, each with the label under which `alive` knows the same thing, if it does.
+    pub flow: &'static [(&'static str, Option<&'static str>)],
     /// Label of the namespace.
     pub tenant: Tenant,
     /// Requests are refused, not held, at zero pods: arrivals of the last minute stand for them.
@@ -35,6 +37,13 @@ const LLM_D: &[Asked] = &[Asked {
     held: &["llm_d_epp_flow_control_queue_size", "inference_extension_flow_control_queue_size"],
     arrivals: &["llm_d_epp_request_total", "inference_objective_request_total"],
     alive: &["llm_d_epp_ready_endpoints", "inference_pool_ready_pods"],
+    flow: &[
+        ("inference_pool", Some("name")),
+        ("model_name", None),
+        ("target_model_name", None),
+        ("fairness_id", None),
+        ("priority", None),
+    ],
     tenant: Tenant::Label("namespace"),
     edge: false,
 }];
@@ -44,6 +53,7 @@ const KEDA_HTTP: &[Asked] = &[
         held: &["interceptor_request_concurrency"],
         arrivals: &[],
         alive: &[],
+        flow: &[],
         tenant: Tenant::Label("route_namespace"),
         edge: false,
     },
@@ -52,6 +62,7 @@ const KEDA_HTTP: &[Asked] = &[
         held: &["interceptor_pending_request_count"],
         arrivals: &[],
         alive: &[],
+        flow: &[],
         tenant: Tenant::Prefix("host"),
         edge: false,
     },
@@ -61,6 +72,7 @@ const PRODUCTION_STACK: &[Asked] = &[Asked {
     held: &[],
     arrivals: &["vllm:num_incoming_requests_total"],
     alive: &[],
+    flow: &[],
     tenant: Tenant::Label("namespace"),
     edge: true,
 }];

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -233,10 +233,10 @@ fn not_connected(error: &reqwest::Error) -> FaultKind {
             return FaultKind::Tls;
         }
         if let Some(io) = below.downcast_ref::<std::io::Error>() {
-            match io.kind() {
-                std::io::ErrorKind::TimedOut => return FaultKind::ConnectTimeout,
-                std::io::ErrorKind::InvalidData => return FaultKind::Tls,
-                _ => {}
+            if io.kind() == ErrorKind::TimedOut {
+                return FaultKind::ConnectTimeout;
+            } else if handshake_failed(io) {
+                return FaultKind::Tls;
             }
         }
         // The resolver's error has no public type.
@@ -246,6 +246,14 @@ fn not_connected(error: &reqwest::Error) -> FaultKind {
         cause = below.source();
     }
     FaultKind::ConnectRefused
+}
+
+/// Whether a TLS error is wrapped in an I/O error, which does not count as its source.
+fn handshake_failed(io: &std::io::Error) -> bool {
+    io.get_ref().is_some_and(|inner| {
+        inner.is::<rustls::Error>()
+            || inner.downcast_ref::<std::io::Error>().is_some_and(handshake_failed)
+    })
 }
 
 fn form(query: &str, at: Timestamp, timeout: Duration) -> String {
@@ -340,8 +348,11 @@ fn client(name: &str, config: &DatasourceConfig, timeout: Duration) -> Result<Cl
             .filter(|authorities| !authorities.is_empty())
             .ok_or_else(|| setting("caFile must hold PEM certificates"))?;
         builder = builder.tls_certs_only(authorities);
+    } else if !config.url.starts_with("https") {
+        // A small image has no system authorities, which would be an error even without TLS.
+        builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|_| setting("TLS cannot be set up with caFile"))
+    builder.build().map_err(|_| setting("https needs the system's authorities or a caFile"))
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ fn added_matchers_may_only_name_the_own_namespace() {
         (matcher("exported_namespace", MatchOp::Regex, "llm"), false),
     ];
     for (given, expected) in rows {
-        assert_eq!(confined(&[given.clone()], "llm", &labels()), expected, "{given:?}");
+        assert_eq!(confined(std::slice::from_ref(&given), "llm", &labels()), expected, "{given:?}");
     }
 }
 
