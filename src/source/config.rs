@@ -89,8 +89,11 @@ pub struct ScrapePolicy {
     /// Loopback addresses may be scraped: for the demo and tests, not reachable by configuration.
     pub allow_loopback: bool,
     /// Names answered from this table instead of DNS: for the demo and tests.
-    pub names: Option<Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>>,
+    pub names: Option<NameTable>,
 }
+
+/// Addresses by name; changed while it is in use, as a fleet changes.
+pub type NameTable = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 
 /// A datasource that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,70 +1,117 @@
 //! Presets: which metric families of an engine carry which role, under all names they ever had.
 //!
-//! Names, units and traps: each table cites where it was read.
+//! Each table says where its names were read and which traps it steps around. Tables are data: what
+//! is done with them is [`crate::source::assemble`]'s and [`crate::source::plan`]'s.
 
-use crate::engine::observation::{Combine, Latency, Role};
-use crate::spec::Engine;
+pub(crate) mod cluster;
+mod engines;
+mod gateway;
+mod gpu;
+mod sglang;
+mod table;
+mod vllm;
 
-/// How the value of a role is taken from a sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// The sample's value times this factor (0.01 for percent).
-    Scaled(f64),
-    /// The product of two labels of an info metric, `num_gpu_blocks` x `block_size`.
-    LabelProduct(&'static str, &'static str),
-}
+use crate::spec::{Engine, Gateway};
 
-/// A label matcher of a preset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Label {
-    /// The label is absent, empty or exactly this.
-    Is(&'static str, &'static str),
-}
+pub use gateway::{Asked, Tenant, asked};
+pub use table::{Family, Histogram, Label, Preset, Value, is_counter, is_ratio, words};
 
-/// One role of a preset.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Family {
-    /// What it means.
-    pub role: Role,
-    /// Names it ever had, best first; the first found per pod counts.
-    pub names: &'static [&'static str],
-    /// How several series of one pod become one.
-    pub combine: Combine,
-    /// How the value is taken.
-    pub value: Value,
-    /// Labels the series must carry.
-    pub labels: &'static [Label],
-    /// The engine creates it with the first request: absent on a page read successfully is zero.
-    pub lazy: bool,
-}
-
-/// One latency histogram of a preset.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Histogram {
-    /// What it measures.
-    pub latency: Latency,
-    /// Family names without `_bucket`, best first.
-    pub names: &'static [&'static str],
-    /// Factor to seconds.
-    pub scale: f64,
-}
-
-/// All that is known of one engine's metrics.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Preset {
-    /// The families by role.
-    pub families: &'static [Family],
-    /// The latency histograms.
-    pub histograms: &'static [Histogram],
-    /// Label that carries the served model's name.
-    pub model_label: Option<&'static str>,
-}
-
-const NONE: Preset = Preset { families: &[], histograms: &[], model_label: None };
-
-/// The preset of `engine`.
+/// The preset of `engine`; empty for `custom`.
 #[must_use]
 pub const fn preset(engine: Engine) -> Preset {
-    let _ = engine;
-    NONE
+    match engine {
+        Engine::Vllm => vllm::PRESET,
+        Engine::Sglang => sglang::PRESET,
+        Engine::Tgi => engines::TGI,
+        Engine::Trtllm => engines::TRTLLM,
+        Engine::Triton => engines::TRITON,
+        Engine::Llamacpp => engines::LLAMACPP,
+        Engine::Dynamo => engines::DYNAMO,
+        Engine::Gpu => gpu::PRESET,
+        Engine::Custom => Preset::NONE,
+    }
+}
+
+/// Whether this version reads `engine`.
+#[must_use]
+pub const fn engine_supported(engine: Engine) -> bool {
+    matches!(engine, Engine::Custom) || !preset(engine).families.is_empty()
+}
+
+/// Whether this version reads `gateway`; the others are for a later one.
+#[must_use]
+pub const fn gateway_supported(gateway: Gateway) -> bool {
+    !asked(gateway).is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Engine, Gateway, Value, engine_supported, gateway_supported, preset};
+
+    const ENGINES: [Engine; 9] = [
+        Engine::Vllm,
+        Engine::Sglang,
+        Engine::Tgi,
+        Engine::Trtllm,
+        Engine::Triton,
+        Engine::Llamacpp,
+        Engine::Dynamo,
+        Engine::Gpu,
+        Engine::Custom,
+    ];
+
+    #[test]
+    fn tables_hold_only_names_that_prometheus_accepts() {
+        for engine in ENGINES {
+            for family in preset(engine).families {
+                assert!(!family.names.is_empty(), "{engine:?} {:?}", family.role);
+                for name in family.every_name() {
+                    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+                    assert!(name.chars().all(fits), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn factors_are_positive() {
+        for engine in ENGINES {
+            for family in preset(engine).families {
+                if let Value::Scaled(factor) = family.value {
+                    assert!(factor > 0.0, "{engine:?} {:?}", family.role);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_llm_engine_says_what_waits_and_what_runs() {
+        for engine in ENGINES.into_iter().filter(|e| !matches!(e, Engine::Gpu | Engine::Custom)) {
+            let roles: BTreeSet<String> =
+                preset(engine).families.iter().map(|f| format!("{:?}", f.role)).collect();
+            assert!(roles.contains("Waiting") && roles.contains("Running"), "{engine:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_yet_says_so() {
+        for engine in ENGINES {
+            assert!(engine_supported(engine), "{engine:?}");
+        }
+        let rows = [
+            (Gateway::LlmD, true),
+            (Gateway::KedaHttp, true),
+            (Gateway::ProductionStack, true),
+            (Gateway::Knative, false),
+            (Gateway::EnvoyAi, false),
+            (Gateway::Litellm, false),
+            (Gateway::Dynamo, false),
+            (Gateway::Ray, false),
+        ];
+        for (gateway, expected) in rows {
+            assert_eq!(gateway_supported(gateway), expected, "{gateway:?}");
+        }
+    }
 }

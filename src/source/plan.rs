@@ -1,0 +1,323 @@
+//! What to ask of a Prometheus-compatible server for one target: pure text.
+//!
+//! Given a [`crate::spec::Target`] and the name of its workload, as far as it is known. Promises
+//! queries in which every value is escaped and every selector carries the namespace. Asking them,
+//! and reading the answers, is left to others.
+//!
+//! Series of the workload are fetched raw, by a range selector evaluated at the tick: the answer of
+//! an instant vector carries the time of the evaluation, so a dead exporter would look alive for
+//! five minutes. Facts of kube-state-metrics have no age to be judged and are asked as one vector.
+
+use std::time::Duration;
+
+use crate::source::preset::{Asked, Histogram, Preset, Tenant, cluster};
+use crate::spec::{LabelMatcher, MatchOp, Target, WorkloadKind, WorkloadRef};
+
+/// Window of raw samples with an unknown or short scrape interval: five scrapes of 30 s.
+const WINDOW_MIN: Duration = Duration::from_secs(150);
+
+/// Window of histogram rates: four scrapes of 30 s.
+const RATE_MIN: Duration = Duration::from_secs(120);
+
+/// Kubernetes cuts the generated part of a pod's name so that prefix and suffix fit 63 characters.
+const GENERATED_PREFIX_MAX: usize = 58;
+
+/// A ReplicaSet's name is the Deployment's, a dash and up to 10 characters; then a dash.
+const REPLICA_SET_SUFFIX: usize = 12;
+
+/// Under which labels a scrape left the pod and its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Style {
+    /// `namespace` and `pod`.
+    Plain,
+    /// `exported_namespace` and `exported_pod`: the exporter's labels gave way to the target's.
+    Exported,
+}
+
+impl Style {
+    /// Both, the common one first.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Exported];
+
+    const fn namespace(self) -> &'static str {
+        match self {
+            Self::Plain => "namespace",
+            Self::Exported => "exported_namespace",
+        }
+    }
+
+    /// The label of the pod.
+    #[must_use]
+    pub const fn pod(self) -> &'static str {
+        match self {
+            Self::Plain => "pod",
+            Self::Exported => "exported_pod",
+        }
+    }
+}
+
+/// The range of raw samples: 150 s, or five scrape intervals in whole minutes where that is longer.
+#[must_use]
+pub fn window(scrape_interval: Option<Duration>) -> Duration {
+    at_least(WINDOW_MIN, 5, scrape_interval)
+}
+
+/// The range of histogram rates: 120 s, or four scrape intervals in whole minutes if longer.
+#[must_use]
+pub fn rate_window(scrape_interval: Option<Duration>) -> Duration {
+    at_least(RATE_MIN, 4, scrape_interval)
+}
+
+/// Whole minutes, so that scalers with nearly equal intervals ask the same query.
+fn at_least(least: Duration, scrapes: u32, interval: Option<Duration>) -> Duration {
+    let wanted = interval.unwrap_or_default().saturating_mul(scrapes);
+    if wanted <= least {
+        return least;
+    }
+    Duration::from_secs(wanted.as_secs().div_ceil(60) * 60)
+}
+
+/// The pattern that the pods' names match; anchored by PromQL.
+#[must_use]
+pub fn pod_pattern(workload: &WorkloadRef) -> String {
+    let name = regex_escaped(&workload.name);
+    match workload.kind {
+        Some(WorkloadKind::Deployment) => deployment_pattern(&workload.name),
+        Some(WorkloadKind::StatefulSet) => format!("{name}-[0-9]+"),
+        None => format!("(?:{}|{name}-[0-9]+)", deployment_pattern(&workload.name)),
+    }
+}
+
+fn deployment_pattern(name: &str) -> String {
+    if name.len() >= GENERATED_PREFIX_MAX {
+        let cut: String = name.chars().take(GENERATED_PREFIX_MAX).collect();
+        format!("{}[a-z0-9]{{5}}", regex_escaped(&cut))
+    } else if name.len() + REPLICA_SET_SUFFIX > GENERATED_PREFIX_MAX {
+        format!("{}-[a-z0-9]*-?[a-z0-9]{{5}}", regex_escaped(name))
+    } else {
+        format!("{}-[a-z0-9]+-[a-z0-9]{{5}}", regex_escaped(name))
+    }
+}
+
+/// Raw samples of `names` in the pods of `workload`.
+#[must_use]
+pub fn pods(
+    target: &Target,
+    workload: &WorkloadRef,
+    names: &[&str],
+    style: Style,
+    window: Duration,
+) -> String {
+    let mut matchers = pod_matchers(target, workload, style);
+    matchers.extend(target.selector.iter().map(matcher));
+    ranged(names, &matchers, window)
+}
+
+/// Raw samples of GPU families in the pods of `workload`; the engine's own matchers do not apply.
+#[must_use]
+pub fn gpus(
+    target: &Target,
+    workload: &WorkloadRef,
+    names: &[&str],
+    style: Style,
+    window: Duration,
+) -> String {
+    ranged(names, &pod_matchers(target, workload, style), window)
+}
+
+/// Replica facts: HPA, Deployment, StatefulSet and pods, in both label styles, as one vector.
+///
+/// `or` compares labels without the name, so each operand must differ from the others in a label:
+/// families that share all of them are one selector.
+#[must_use]
+pub fn facts(target: &Target, workload: &WorkloadRef) -> String {
+    let mut parts = Vec::new();
+    for style in Style::ALL {
+        let within = equal(style.namespace(), &target.namespace);
+        let object = |label: &str, name: &str| vec![within.clone(), equal(label, name)];
+        parts.push(selector(&cluster::HPA, &object("horizontalpodautoscaler", &target.hpa)));
+        if workload.kind != Some(WorkloadKind::StatefulSet) {
+            parts.push(selector(&cluster::DEPLOYMENT, &object("deployment", &workload.name)));
+        }
+        if workload.kind != Some(WorkloadKind::Deployment) {
+            parts.push(selector(&cluster::STATEFUL_SET, &object("statefulset", &workload.name)));
+        }
+        let pods = vec![within.clone(), like(style.pod(), &pod_pattern(workload))];
+        parts.push(selector(&cluster::POD_TIMES, &pods));
+        parts.push(format!("{} == 1", selector(&[cluster::POD_PHASE], &pods)));
+        let mut ready = pods;
+        ready.push(equal("condition", "true"));
+        parts.push(selector(&[cluster::POD_READY], &ready));
+    }
+    parts.join(" or ")
+}
+
+/// Rates of a latency histogram by bucket: under its best name, else under the next.
+#[must_use]
+pub fn latency(
+    target: &Target,
+    workload: &WorkloadRef,
+    preset: &Preset,
+    histogram: &Histogram,
+    window: Duration,
+) -> String {
+    let mut matchers = pod_matchers(target, workload, Style::Plain);
+    matchers.extend(target.selector.iter().map(matcher));
+    if let (Some(label), Some(model)) = (preset.model_label, target.model.as_deref()) {
+        matchers.push(if preset.model_any_case {
+            like(label, &format!("(?i){}", regex_escaped(model)))
+        } else {
+            equal(label, model)
+        });
+    }
+    let rates: Vec<String> = histogram
+        .names
+        .iter()
+        .map(|name| {
+            let bucket = format!("{name}_bucket");
+            format!("sum by (le) (rate({}))", ranged(&[&bucket], &matchers, window))
+        })
+        .collect();
+    rates.join(" or on () ")
+}
+
+/// Pods of the namespace that export `names` without the labels `blank`.
+#[must_use]
+pub fn candidates(target: &Target, names: &[&str], blank: &[&str]) -> String {
+    let parts: Vec<String> = Style::ALL
+        .iter()
+        .map(|style| {
+            let mut matchers = vec![equal(style.namespace(), &target.namespace)];
+            for label in blank {
+                let matcher = equal(label, "");
+                if !matchers.contains(&matcher) {
+                    matchers.push(matcher);
+                }
+            }
+            format!("group by ({}) ({})", style.pod(), selector(names, &matchers))
+        })
+        .collect();
+    parts.join(" or ")
+}
+
+/// Raw samples of a gateway, in one of the ways it can be asked: one query, or two where the user's
+/// matchers name labels of a flow, which the families that show life do not have.
+#[must_use]
+pub fn gateway(target: &Target, asked: &Asked, window: Duration) -> Vec<String> {
+    let extra = &target.gateway_selector;
+    let demand: Vec<&str> = asked.held.iter().chain(asked.arrivals).copied().collect();
+    let of_flow = |given: &&LabelMatcher| asked.flow.iter().any(|(label, _)| *label == given.label);
+    if extra.iter().find(of_flow).is_none() || asked.alive.is_empty() {
+        let names: Vec<&str> = demand.iter().chain(asked.alive).copied().collect();
+        return vec![ranged(&names, &gateway_matchers(target, asked, extra), window)];
+    }
+    let of_page: Vec<LabelMatcher> =
+        extra.iter().filter_map(|given| on_page(asked, given)).collect();
+    vec![
+        ranged(&demand, &gateway_matchers(target, asked, extra), window),
+        ranged(asked.alive, &gateway_matchers(target, asked, &of_page), window),
+    ]
+}
+
+/// A user's matcher as the families that show life know it, if they know it at all.
+fn on_page(asked: &Asked, given: &LabelMatcher) -> Option<LabelMatcher> {
+    match asked.flow.iter().find(|(label, _)| *label == given.label) {
+        None => Some(given.clone()),
+        Some((_, None)) => None,
+        Some((_, Some(label))) => {
+            Some(LabelMatcher { label: (*label).to_owned(), ..given.clone() })
+        }
+    }
+}
+
+fn gateway_matchers(target: &Target, asked: &Asked, extra: &[LabelMatcher]) -> Vec<String> {
+    let mut matchers = match asked.tenant {
+        // A router in another namespace is named by its namespace; tenancy refuses that elsewhere.
+        Tenant::Label(label) if extra.iter().any(|given| given.label == label) => Vec::new(),
+        Tenant::Label(label) => vec![equal(label, &target.namespace)],
+        Tenant::Prefix(label) => {
+            vec![like(label, &format!("{}/.+", regex_escaped(&target.namespace)))]
+        }
+    };
+    matchers.extend(extra.iter().map(matcher));
+    matchers
+}
+
+/// Raw samples of `up` of one scrape target.
+#[must_use]
+pub fn up(labels: &[(&str, &str)], window: Duration) -> String {
+    let matchers: Vec<String> = labels.iter().map(|(name, value)| equal(name, value)).collect();
+    ranged(&["up"], &matchers, window)
+}
+
+fn pod_matchers(target: &Target, workload: &WorkloadRef, style: Style) -> Vec<String> {
+    vec![equal(style.namespace(), &target.namespace), like(style.pod(), &pod_pattern(workload))]
+}
+
+fn ranged(names: &[&str], matchers: &[String], window: Duration) -> String {
+    format!("{}[{}s]", selector(names, matchers), window.as_secs())
+}
+
+fn selector(names: &[&str], matchers: &[String]) -> String {
+    let name = match names {
+        [only] => equal("__name__", only),
+        many => like("__name__", &many.join("|")),
+    };
+    format!("{{{name},{}}}", matchers.join(","))
+}
+
+fn equal(label: &str, value: &str) -> String {
+    written(label, "=", value)
+}
+
+fn like(label: &str, pattern: &str) -> String {
+    written(label, "=~", pattern)
+}
+
+fn matcher(given: &LabelMatcher) -> String {
+    let op = match given.op {
+        MatchOp::Equal => "=",
+        MatchOp::NotEqual => "!=",
+        MatchOp::Regex => "=~",
+        MatchOp::NotRegex => "!~",
+    };
+    written(&given.label, op, &given.value)
+}
+
+fn written(label: &str, op: &str, value: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if label.is_empty() || !label.chars().all(fits) {
+        // Labels are checked where they are parsed; should one slip through, nothing matches.
+        return "prescale_not_a_label=\"1\"".to_owned();
+    }
+    format!("{label}{op}\"{}\"", string_escaped(value))
+}
+
+fn string_escaped(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            '"' => escaped.push_str("\\\""),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// `text` as a pattern that matches itself, in the syntax that RE2 and Rust share.
+fn regex_escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if "\\.+*?()|[]{}^$".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests;
