@@ -151,7 +151,10 @@ where
     };
     let show = watch(&fleet, &clock, &viewer, &mut screen, options.speed);
     let interrupted = tokio::select! {
-        shown = show => { shown?; false }
+        shown = show => {
+            shown?;
+            false
+        }
         () = interrupt.cancelled() => true,
         error = parts.first_end() => return Err(error),
     };
@@ -221,19 +224,15 @@ fn wiring(options: &Options, clock: Clock, names: &Names, shutdown: &Cancellatio
 /// The trigger's metadata, as they would stand in a ScaledObject of namespace `demo`.
 fn metadata(port: u16) -> BTreeMap<String, String> {
     let (route, namespace) = pages::ROUTE;
-    let tick = "5s".to_owned();
     [
         ("engine", "vllm".to_owned()),
         ("profile", "llama-3-8b-h100".to_owned()),
         ("endpoints", format!("dns://vllm-headless:{port}/metrics")),
         ("gateway", "keda-http".to_owned()),
-        (
-            "gatewaySelector",
-            format!("route_name=\"{route}\",route_namespace=\"{namespace}\""),
-        ),
+        ("gatewaySelector", format!("route_name=\"{route}\",route_namespace=\"{namespace}\"")),
         ("activationEndpoints", format!("http://gateway:{port}/metrics")),
         ("maxReplicas", hpa::SHIPPED.max.to_string()),
-        ("tick", tick),
+        ("tick", "5s".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into()
@@ -275,7 +274,7 @@ async fn watch(
             share: now.since(ORIGIN).div_duration_f64(length),
             left: clock.real(end.since(now)),
             census: world.census(),
-            arrival_rate: world.ledger().arrival_rate(),
+            arrival_rate: world.ledger().arrival_rate(world.now()),
             ttft_p95: world.ledger().ttft_p95_recent(),
             view,
         });

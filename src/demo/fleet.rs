@@ -6,6 +6,7 @@
 //! gateway. It is the only way to the world for the rest of the demo.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,7 +53,12 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A fleet whose day of `length` begins at `origin` of `clock`.
-    pub(super) const fn new(world: World, clock: Clock, origin: Timestamp, length: Duration) -> Self {
+    pub(super) const fn new(
+        world: World,
+        clock: Clock,
+        origin: Timestamp,
+        length: Duration,
+    ) -> Self {
         Self { world: Mutex::new(world), clock, origin, length }
     }
 
@@ -97,26 +103,21 @@ pub(super) async fn serve(
     let address = SocketAddr::from((GATEWAY_ADDRESS, 0));
     let port = listener.local_addr().map_err(|error| (address, error))?.port();
     let mut tasks = JoinSet::new();
-    let mut open = BTreeMap::new();
+    let mut open: BTreeMap<Ipv4Addr, CancellationToken> = BTreeMap::new();
     let router = Router::new().route("/metrics", get(gateway_page)).with_state(Arc::clone(&fleet));
     tasks.spawn(answer(listener, router, shutdown.child_token()));
     while !shutdown.is_cancelled() {
-        let Seen { named, serving } = fleet.look(see);
+        let Seen { named, serving } = fleet.look(|world| see(world));
         publish(&names, named);
-        open.retain(|address, end: &mut CancellationToken| {
-            let keep = serving.contains(address);
-            if !keep {
-                end.cancel();
-            }
-            keep
-        });
+        for (_, end) in open.extract_if(.., |address, _| !serving.contains(address)) {
+            end.cancel();
+        }
         for address in serving {
-            if !open.contains_key(&address) {
+            if let Entry::Vacant(entry) = open.entry(address) {
                 let at = SocketAddr::from((address, port));
                 let listener = TcpListener::bind(at).await.map_err(|error| (at, error))?;
-                let end = shutdown.child_token();
-                tasks.spawn(answer(listener, pod_router(&fleet, address), end.clone()));
-                open.insert(address, end);
+                let end = entry.insert(shutdown.child_token()).clone();
+                tasks.spawn(answer(listener, pod_router(&fleet, address), end));
             }
         }
         while tasks.try_join_next().is_some() {}
@@ -135,7 +136,7 @@ struct Seen {
     serving: Vec<Ipv4Addr>,
 }
 
-fn see(world: &mut World) -> Seen {
+fn see(world: &World) -> Seen {
     let now = world.now();
     let of = |stages: [Stage; 2]| {
         let pods = world.pods().iter().filter(move |pod| stages.contains(&pod.stage(now)));

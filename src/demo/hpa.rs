@@ -241,11 +241,11 @@ mod tests {
             (5, 5.0, 5),
             (9, 10.0, 10),
             (11, 12.0, 12),
-            (3, 40.0, 12),    // maxReplicas
-            (1, 0.0, 1),      // never below minReplicas
-            (0, 5.0, 0),      // at zero the controller does not act
-            (3, 3.000_4, 3),  // thousandths: 3.000
-            (3, 3.000_6, 4),  // thousandths: 3.001
+            (3, 40.0, 12),   // maxReplicas
+            (1, 0.0, 1),     // never below minReplicas
+            (0, 5.0, 0),     // at zero the controller does not act
+            (3, 3.000_4, 3), // thousandths: 3.000
+            (3, 3.000_6, 4), // thousandths: 3.001
         ];
         for (current, value, expected) in rows {
             let found = Hpa::new(SHIPPED).sync(reading(current, value), at(0));
@@ -282,8 +282,8 @@ mod tests {
         let mut hpa = Hpa::new(Behavior { up, down, ..SHIPPED });
         let rows = [
             (0, 5, 5.0, 5),
-            (15, 5, 2.0, 5),  // 5 is still in the window
-            (45, 5, 9.0, 5),  // so is 2, upwards
+            (15, 5, 2.0, 5), // 5 is still in the window
+            (45, 5, 9.0, 5), // so is 2, upwards
             (59, 5, 2.0, 5),
             (75, 5, 9.0, 5),
             (200, 5, 2.0, 2), // nothing else in the window

@@ -235,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_float_counts_when_it_is_above_zero() {
-        for (float, whole, expected) in [(3.0, 7, 3.0), (0.0, 7, 7.0), (0.0, 0, 0.0), (0.0, -1, 0.0)]
+        for (float, whole, expected) in
+            [(3.0, 7, 3.0), (0.0, 7, 7.0), (0.0, 0, 0.0), (0.0, -1, 0.0)]
         {
             let found = float_first(float, whole);
             assert!((found - expected).abs() < 1e-12, "{float} {whole}: {found}");

@@ -89,9 +89,11 @@ impl Ledger {
         }
     }
 
-    /// Requests per second over the last minute (at the beginning: as if there had been nobody).
-    pub(super) fn arrival_rate(&self) -> f64 {
-        float(len(self.arrivals.len())) / RATE_WINDOW.as_secs_f64()
+    /// Requests per second over the last minute, or over the time since the beginning if that is
+    /// shorter; zero at the very beginning.
+    pub(super) fn arrival_rate(&self, now: Duration) -> f64 {
+        let seconds = RATE_WINDOW.min(now).as_secs_f64();
+        if seconds > 0.0 { float(len(self.arrivals.len())) / seconds } else { 0.0 }
     }
 
     /// 95th percentile of the TTFT of the last five minutes; `None` when nobody was answered.
@@ -134,6 +136,17 @@ mod tests {
         for (values, percent, expected) in rows {
             let found = quantile(values, percent).map(|value| value.as_secs());
             assert_eq!(found, expected, "{percent}");
+        }
+    }
+
+    #[test]
+    fn the_arrival_rate_is_that_of_the_last_minute() {
+        let mut ledger = Ledger::default();
+        (1..=200).for_each(|second| ledger.arrive(Duration::from_secs(second)));
+        for (now, expected) in [(200, 61.0 / 60.0), (230, 31.0 / 60.0), (300, 0.0)] {
+            let now = Duration::from_secs(now);
+            ledger.forget(now);
+            assert!((ledger.arrival_rate(now) - expected).abs() < 1e-9, "{now:?}");
         }
     }
 

@@ -105,9 +105,14 @@ mod tests {
 
     #[test]
     fn speeds_have_limits() {
-        for (text, accepted) in
-            [("1", true), ("500", true), ("0.5", false), ("501", false), ("NaN", false), ("x", false)]
-        {
+        for (text, accepted) in [
+            ("1", true),
+            ("500", true),
+            ("0.5", false),
+            ("501", false),
+            ("NaN", false),
+            ("x", false),
+        ] {
             assert_eq!(speed(text).is_ok(), accepted, "{text}");
         }
     }

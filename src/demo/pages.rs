@@ -83,7 +83,11 @@ fn counters(page: &mut Page, replica: &Replica) {
             "Number of generation tokens processed.",
             totals.generation_tokens,
         ),
-        ("vllm:prefix_cache_queries_total", "Prefix cache queries, in tokens.", totals.prompt_tokens),
+        (
+            "vllm:prefix_cache_queries_total",
+            "Prefix cache queries, in tokens.",
+            totals.prompt_tokens,
+        ),
         ("vllm:prefix_cache_hits_total", "Prefix cache hits, in tokens.", 0),
     ];
     for (name, help, value) in rows {
@@ -193,7 +197,9 @@ mod tests {
     fn a_fresh_pod_shows_the_same_series_at_zero() {
         let series = |page: &str| {
             let lines = page.lines().filter(|line| !line.starts_with('#'));
-            lines.filter_map(|line| line.rsplit_once(' ').map(|(name, _)| name.to_owned())).collect()
+            lines
+                .filter_map(|line| line.rsplit_once(' ').map(|(name, _)| name.to_owned()))
+                .collect()
         };
         let mut world = World::new(1, DAY, 1);
         let fresh: Vec<String> = series(&vllm(world.pods()[0].replica()));

@@ -26,7 +26,6 @@ pub(super) enum Stage {
 /// One pod.
 #[derive(Debug, Clone)]
 pub(super) struct Pod {
-    name: String,
     address: Ipv4Addr,
     scheduled: Duration,
     ready: Duration,
@@ -42,19 +41,17 @@ impl Pod {
         let image = random.between(9.0, 17.0);
         let load = random.between(50.0, 80.0);
         let ready = scheduled + Duration::from_secs_f64(image + load);
-        Self::new(serial, scheduled, ready, random)
+        Self::new(serial, scheduled, ready)
     }
 
     /// A pod that serves already at `now`.
-    pub(super) fn serving(serial: u32, now: Duration, random: &mut Random) -> Self {
-        Self::new(serial, now, now, random)
+    pub(super) fn serving(serial: u32, now: Duration) -> Self {
+        Self::new(serial, now, now)
     }
 
-    fn new(serial: u32, scheduled: Duration, ready: Duration, random: &mut Random) -> Self {
-        let name = format!("vllm-6d5f7c9b8-{}", suffix(random));
-        let address = address(serial);
+    fn new(serial: u32, scheduled: Duration, ready: Duration) -> Self {
         let replica = Replica::new(LLAMA_3_8B_H100, ready);
-        Self { name, address, scheduled, ready, leaving: None, replica }
+        Self { address: address(serial), scheduled, ready, leaving: None, replica }
     }
 
     /// Where it is in its life at `now`.
@@ -65,11 +62,6 @@ impl Pod {
             None if now >= self.scheduled => Stage::Loading,
             None => Stage::Scheduling,
         }
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Its own loopback address.
@@ -116,18 +108,6 @@ fn address(serial: u32) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 88, 0, 2)) + serial % 60_000)
 }
 
-/// Five letters and digits as Kubernetes chooses them (no vowels, nothing that looks like another).
-fn suffix(random: &mut Random) -> String {
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    (0..5)
-        .filter_map(|_| {
-            let size = u64::try_from(ALPHABET.len()).unwrap_or(1);
-            let idx = usize::try_from(random.bits() % size).unwrap_or(0);
-            ALPHABET.get(idx).map(|letter| char::from(*letter))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -149,18 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn pods_have_names_of_a_deployment_and_addresses_of_their_own() {
-        let mut random = Random::new(3);
-        let pods = [0, 1, 300].map(|serial| Pod::serving(serial, Duration::ZERO, &mut random));
-        assert_eq!(pods[0].name().len(), "vllm-6d5f7c9b8-xxxxx".len());
-        assert_ne!(pods[0].name(), pods[1].name());
-        assert_eq!(pods[0].address(), Ipv4Addr::new(127, 88, 0, 2));
-        assert_eq!(pods[2].address(), Ipv4Addr::new(127, 88, 1, 46));
+    fn pods_have_addresses_of_their_own() {
+        let rows = [(0, [127, 88, 0, 2]), (1, [127, 88, 0, 3]), (300, [127, 88, 1, 46])];
+        for (serial, expected) in rows {
+            let address = Pod::serving(serial, Duration::ZERO).address();
+            assert_eq!(address, Ipv4Addr::from(expected), "pod {serial}");
+        }
     }
 
     #[test]
     fn an_empty_pod_that_is_told_to_end_is_gone_at_once() {
-        let mut pod = Pod::serving(0, Duration::ZERO, &mut Random::new(3));
+        let mut pod = Pod::serving(0, Duration::ZERO);
         assert!(!pod.gone(Duration::from_secs(9)));
         pod.leave(Duration::from_secs(9));
         assert_eq!(pod.stage(Duration::from_secs(9)), Stage::Draining);

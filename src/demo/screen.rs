@@ -209,7 +209,8 @@ mod tests {
         let text = shown(Terminal { interactive: false, color: true }, "fresh");
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 2);
-        let expected = " 06:30   12.4        3     0      148                 4+1/5    0.41 s  fresh  ";
+        let expected =
+            " 06:30   12.4        3     0      148                 4+1/5    0.41 s  fresh  ";
         assert!(lines[0].starts_with(expected), "{}", lines[0]);
         assert!(!text.contains('\x1b'));
         assert_eq!(heading().find("state"), lines[0].find("fresh"));
@@ -227,7 +228,8 @@ mod tests {
     #[test]
     fn colour_marks_states_in_which_nothing_is_decided() {
         let terminal = Terminal { interactive: true, color: true };
-        for (state, yellow) in [("fresh", false), ("hold", true), ("blind", true), ("asleep", false)]
+        for (state, yellow) in
+            [("fresh", false), ("hold", true), ("blind", true), ("asleep", false)]
         {
             assert_eq!(shown(terminal, state).contains("\x1b[33m"), yellow, "{state}");
         }

@@ -112,7 +112,9 @@ impl fmt::Display for Summary {
             "scaling       {} up, {} down, {} cold starts",
             self.scaled_up, self.scaled_down, self.cold_starts
         )?;
-        writeln!(f, "asleep        {}, woken {} times", span(self.asleep), self.wakes)?;
+        let woken =
+            if self.wakes == 1 { "once".to_owned() } else { format!("{} times", self.wakes) };
+        writeln!(f, "asleep        {}, woken {woken}", span(self.asleep))?;
         write!(
             f,
             "KEDA and HPA  asked {} times, {} answered with an error (held), {} pushed",
@@ -149,8 +151,7 @@ mod tests {
 
     #[test]
     fn a_request_given_up_meets_no_objective() {
-        let summary =
-            Summary::new(&ledger(), Tally::default(), Duration::from_secs(3600), false);
+        let summary = Summary::new(&ledger(), Tally::default(), Duration::from_secs(3600), false);
         assert_eq!(summary.within_objective, Some(0.5));
         assert!((summary.gpu_hours - 1.0).abs() < 1e-9, "{}", summary.gpu_hours);
         assert!((summary.gpu_hours_static - 2.0).abs() < 1e-9, "{}", summary.gpu_hours_static);

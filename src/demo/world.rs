@@ -58,9 +58,7 @@ impl World {
     pub(super) fn new(seed: u64, length: Duration, replicas: u32) -> Self {
         let mut random = Random::new(seed);
         let arrivals = Arrivals::new(random.split(), length).peekable();
-        let pods = (0..replicas)
-            .map(|serial| Pod::serving(serial, Duration::ZERO, &mut random))
-            .collect();
+        let pods = (0..replicas).map(|serial| Pod::serving(serial, Duration::ZERO)).collect();
         Self {
             now: Duration::ZERO,
             wanted: replicas,
@@ -178,12 +176,8 @@ impl World {
     /// Pods that have drained, or ran out of grace, are gone; what they still had is lost.
     fn bury(&mut self) {
         let now = self.now;
-        let cut_off: usize = self
-            .pods
-            .iter()
-            .filter(|pod| pod.gone(now))
-            .map(|pod| pod.replica().in_flight())
-            .sum();
+        let cut_off: usize =
+            self.pods.iter().filter(|pod| pod.gone(now)).map(|pod| pod.replica().in_flight()).sum();
         self.ledger.failed += len(cut_off);
         self.pods.retain(|pod| !pod.gone(now));
     }
