@@ -90,11 +90,6 @@ impl fmt::Display for Summary {
             || "nobody was served".to_owned(),
             |share| format!("{:.1} % within {}", share * 100.0, span(OBJECTIVE)),
         );
-        let saved = if self.gpu_hours_static > 0.0 {
-            (1.0 - self.gpu_hours / self.gpu_hours_static) * 100.0
-        } else {
-            0.0
-        };
         writeln!(f, "simulated     {}{early}", span(self.elapsed))?;
         writeln!(
             f,
@@ -104,8 +99,8 @@ impl fmt::Display for Summary {
         writeln!(f, "first token   {share}; p50 {p50}, p95 {p95}, p99 {p99}")?;
         writeln!(
             f,
-            "GPU-hours     {:.1}; {} replicas all the time: {:.1} ({saved:.0} % less)",
-            self.gpu_hours, self.replicas_max, self.gpu_hours_static
+            "GPU-hours     {:.1}; {:.1} with the most replicas wanted ({}) all the time",
+            self.gpu_hours, self.gpu_hours_static, self.replicas_max
         )?;
         writeln!(
             f,
@@ -166,7 +161,7 @@ mod tests {
 simulated     1 h 0 min, ended early
 requests      4 arrived, 3 answered, 1 given up
 first token   50.0 % within 3 s; p50 2.00 s, p95 9.00 s, p99 9.00 s
-GPU-hours     1.0; 2 replicas all the time: 2.0 (50 % less)
+GPU-hours     1.0; 2.0 with the most replicas wanted (2) all the time
 scaling       0 up, 1 down, 0 cold starts
 asleep        30 min 0 s, woken 0 times
 KEDA and HPA  asked 960 times, 2 answered with an error (held), 1 pushed
