@@ -291,3 +291,9 @@ func Serve(binary, address string, args ...string) (*Prescale, error) {
 	}
 	return p, nil
 }
+
+// Pid is the process's number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// PrometheusPid is the number of the Prometheus process.
+func (w *World) PrometheusPid() int { return w.prom.Pid() }
