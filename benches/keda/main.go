@@ -127,5 +127,10 @@ func compare(n int, length time.Duration, server *world.Prescale, w *world.World
 	return nil
 }
 
-// short keeps three digits.
-func short(value float64) string { return fmt.Sprintf("%.3g", value) }
+// short keeps three digits, and all before the point.
+func short(value float64) string {
+	if value >= 100 {
+		return fmt.Sprintf("%.0f", value)
+	}
+	return fmt.Sprintf("%.3g", value)
+}
