@@ -109,8 +109,8 @@ fn a_higher_floor_may_not_be_used() {
     let lines =
         "use crate::engine::{\n    units::Rate,\n    step::{\n        step as tick,\n    },\n};";
     check(
-        &[UNITS, ("engine/decision.rs", lines), ("engine/step.rs", "")],
-        &["engine/decision.rs:2: `engine::decision` (floor 5) uses src/engine/step.rs"],
+        &[UNITS, ("engine/memory.rs", lines), ("engine/step.rs", "")],
+        &["engine/memory.rs:2: `engine::memory` (floor 5) uses src/engine/step.rs"],
     );
 }
 
@@ -171,6 +171,9 @@ fn a_module_without_a_floor_is_told_where_to_get_one() {
     check(&[("cache.rs", "")], &["module `cache` has no floor; add it to FLOORS"]);
     check(&[("engine/luck.rs", "")], &["module `engine::luck` has no floor"]);
     check(&[("source/retry/after.rs", "")], &[]);
+    let once = [("engine/luck.rs", "mod dice;"), ("engine/luck/dice.rs", "")];
+    check(&once, &["module `engine::luck` has no floor"]);
+    check(&[("engine.rs", "#[cfg(test)]\nmod luck;"), ("engine/luck.rs", "")], &[]);
 }
 
 #[test]
@@ -203,7 +206,12 @@ fn the_engine_stays_pure() {
 
 #[test]
 fn inline_modules_and_test_files_are_understood() {
-    check(&[("grpc.rs", "pub mod proto {\n    use super::Answer;\n}\npub struct Answer;")], &[]);
+    let proto = "mod answer;\npub mod proto {\n    include!(\"generated.rs\");\n}";
+    let answer = ("grpc/answer.rs", "use crate::grpc::proto::{Reply, Request};");
+    check(&[("grpc.rs", proto), answer], &[]);
+    let round = "mod answer;\npub mod proto {\n    use super::Shared;\n}\npub struct Shared;";
+    check(&[("grpc.rs", round)], &[]);
+    check(&[("grpc.rs", round), answer], &["imports go round in a circle"]);
     check(
         &[
             ("spec.rs", "#[cfg(test)]\nmod tests;"),

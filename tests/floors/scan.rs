@@ -203,10 +203,23 @@ fn branches(code: &str, at: usize, before: &[String], leaves: &mut Vec<Vec<Strin
     (at + 1).min(code.len())
 }
 
+/// The modules written out in [`code`] with a body, at its top level.
+pub(crate) fn inline_modules(code: &str) -> Vec<Vec<String>> {
+    let headers = code.lines().filter(|line| line.ends_with('{')).map(without_visibility);
+    headers
+        .filter_map(|line| line.strip_prefix("mod "))
+        .map(|rest| vec![rest.trim_end_matches('{').trim().to_owned()])
+        .collect()
+}
+
+fn without_visibility(line: &str) -> &str {
+    line.trim_end().trim_start_matches("pub(crate) ").trim_start_matches("pub ")
+}
+
 /// The names of the files' modules declared by `mod name;`.
 pub(crate) fn declared(code: &str) -> Vec<String> {
     code.lines()
-        .map(|line| line.trim().trim_start_matches("pub(crate) ").trim_start_matches("pub "))
+        .map(without_visibility)
         .filter_map(|line| line.strip_prefix("mod "))
         .filter_map(|rest| rest.strip_suffix(';'))
         .map(str::to_owned)
