@@ -1,0 +1,37 @@
+# The tasks of this repository; `just` lists them.
+
+default:
+    @just --list
+
+# Format, lints and the house rules: a minute, before each commit
+check:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+    cargo test --locked --test floors
+
+# All tests
+test:
+    scripts/test.sh
+
+# What CI runs
+ci:
+    .ci/run
+
+# Rust benchmarks
+bench:
+    cargo bench --locked
+
+# prescale beside KEDA's own prometheus scaler, on the same signals
+bench-keda:
+    cargo build --release --locked --bin prescale
+    cd benches/keda && PRESCALE_BIN="${CARGO_TARGET_DIR:-../../target}/release/prescale" go run .
+
+# What takes long or needs the network: advisories, and the tests with many more random cases
+nightly:
+    command -v cargo-deny || cargo install cargo-deny --locked
+    cargo deny --locked check
+    PROPTEST_CASES=10000 cargo test --release --locked
+
+# The real server before a simulated fleet; open http://127.0.0.1:8080
+demo:
+    cargo run --release --locked -- demo
