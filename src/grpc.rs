@@ -4,7 +4,6 @@
 //! five calls, each unary one answered within a second, streams that end with OK, a transport that
 //! survives ten thousand of them in one burst. Deciding is left to the scalers.
 
-/// Types generated from `proto/externalscaler.proto`.
 #[expect(
     missing_docs,
     clippy::allow_attributes,
@@ -12,12 +11,7 @@
     clippy::too_many_lines,
     reason = "generated code"
 )]
-pub mod proto {
-    tonic::include_proto!("externalscaler");
-
-    /// The compiled descriptors, for reflection.
-    pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/externalscaler.bin"));
-}
+pub mod proto;
 
 mod metrics;
 

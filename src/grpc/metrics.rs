@@ -123,12 +123,12 @@ impl Metrics {
         );
         registry.register(
             "prescale_insecure",
-            "1 when anybody who reaches the port may call: plaintext beyond loopback",
+            "Whether anybody who reaches the port may call: plaintext beyond loopback (1) or not (0)",
             insecure.clone(),
         );
         registry.register(
             "prescale_tls_last_reload_success",
-            "1 when the certificate files were usable the last time they changed",
+            "Whether the certificate files were usable the last time they changed (1) or not (0)",
             tls_reload_ok.clone(),
         );
         registry.register(

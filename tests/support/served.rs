@@ -51,11 +51,15 @@ impl Served {
     }
 
     pub(crate) async fn of(limits: Limits, speed: f64, options: Options) -> Self {
+        Self::on("127.0.0.1:0", limits, speed, options).await
+    }
+
+    pub(crate) async fn on(address: &str, limits: Limits, speed: f64, options: Options) -> Self {
         let script = Arc::new(Script::default());
         let world = Arc::new(Scripted(Arc::clone(&script)));
         let clock = Clock::scaled(Timestamp::from_unix_ms(1_767_571_207_000), speed);
         let registry = Registry::in_world(world, clock, limits);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let metrics = options.metrics.clone();
