@@ -3,6 +3,7 @@
 //! The environment is read here and nowhere else. What a command does is left to its module.
 
 pub mod check;
+
 mod completions;
 mod demo;
 mod exit;
@@ -40,7 +41,7 @@ enum Command {
     Serve(serve::Args),
     /// Run the real server before a simulated fleet, KEDA and HPA; no cluster needed
     #[command(after_help = exit::HELP)]
-    Demo(demo::Args),
+    Demo(crate::demo::Options),
     /// Check ScaledObject files: keys, values, and the traps of KEDA
     #[command(after_help = exit::HELP)]
     Check(CheckArgs),
@@ -73,7 +74,7 @@ enum Output {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
-        Command::Demo(args) => demo::run(&args),
+        Command::Demo(args) => demo::run(args),
         Command::Check(args) => check(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
@@ -86,8 +87,15 @@ pub fn run() -> ExitCode {
     ExitCode::from(exit)
 }
 
-/// The seam to `check::run(args, out)`.
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let CheckArgs { files, output } = args;
-    anyhow::bail!("check of {} file(s) to {output:?} is not part of this build", files.len())
+    let format = match output {
+        Output::Table => check::Format::Table,
+        Output::Json => check::Format::Json,
+    };
+    Ok(match check::run(files, format, &mut std::io::stdout())? {
+        check::Outcome::Fine => Exit::Done,
+        check::Outcome::Errors => Exit::Failed,
+        check::Outcome::Unreadable => Exit::Usage,
+    })
 }

@@ -32,17 +32,19 @@ fn find(registry: &Registry, ask: &Ask, now: Timestamp) -> Found {
     Found { total: scalers.len(), reports: part.map(|scaler| report(scaler, now)).collect() }
 }
 
-/// What there is to say about one scaler; what the scaler does not count is not said.
+/// What there is to say about one scaler.
 fn report(scaler: &Scaler, now: Timestamp) -> Report {
+    // Before the first tick nothing is withheld: there is nothing yet.
+    let withheld = scaler.latest().and_then(|_| scaler.answer().err()).map(|why| why.to_string());
     let subject = Subject {
         namespace: &scaler.namespace,
         name: &scaler.name,
         trigger: &scaler.hash8,
         not_acting: &scaler.spec.not_acting,
         searched: &[],
-        withheld: None,
-        open_streams: None,
-        last_call: None,
+        withheld: withheld.as_deref(),
+        open_streams: Some(scaler.streams()),
+        last_call: Some(now.minus(scaler.silent())),
     };
     Report::new(&subject, scaler.latest().as_deref(), now)
 }

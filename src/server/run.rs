@@ -13,9 +13,11 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::engine::units::Replicas;
+use crate::grpc;
+use crate::grpc::tls::TlsFiles;
 use crate::http::{self, App, Phase, Readiness};
 use crate::scaler::Registry;
-use crate::server::config::Settings;
+use crate::server::config::{Settings, Tls};
 use crate::server::{follow, notes, reports};
 use crate::source::Sources;
 use crate::source::config::ScrapePolicy;
@@ -161,8 +163,9 @@ fn start(
     (grpc, http): (TcpListener, TcpListener),
 ) -> Result<Running, Error> {
     let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
-    let registry = Registry::new(Arc::clone(&sources), clock.clone(), settings.limits);
-    let metrics = Arc::new(metrics(clock, &sources, &registry));
+    let registry = Registry::new(sources, clock.clone(), settings.limits);
+    let grpc_metrics = grpc::Metrics::default();
+    let metrics = Arc::new(metrics(clock, &registry, &grpc_metrics));
     let readiness = Readiness::default();
     let app = App {
         reports: Arc::new(reports::reports(Arc::clone(&registry), clock.clone())),
@@ -172,8 +175,9 @@ fn start(
     };
     let (grpc_end, http_end) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let calls = serve_grpc(grpc, settings.clone(), Arc::clone(&registry), grpc_end.clone());
-    tasks.spawn(async { ("grpc", calls.await) });
+    let options = grpc_options(settings, grpc_metrics);
+    let calls = grpc::transport::serve(grpc, options, Arc::clone(&registry), grpc_end.clone());
+    tasks.spawn(async { ("grpc", calls.await.map_err(Into::into)) });
     let pages = http::serve(http, http::router(app), http_end.clone());
     tasks.spawn(async {
         pages.await;
@@ -189,26 +193,23 @@ fn start(
 }
 
 /// All metrics: ours, and those of the parts that count something.
-fn metrics(clock: &Clock, sources: &Arc<Sources>, registry: &Arc<Registry>) -> Metrics {
+fn metrics(clock: &Clock, registry: &Arc<Registry>, grpc: &grpc::Metrics) -> Metrics {
     let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT, started: clock.now() };
     let readings = reports::readings(Arc::clone(registry), clock.clone());
-    let metrics = Metrics::new(&build, readings);
-    // The parts that count something of their own register it here, in `metrics.registry_mut()`.
-    let _ = sources;
+    let mut metrics = Metrics::new(&build, readings);
+    registry.metrics().register(metrics.registry_mut());
+    grpc.register(metrics.registry_mut());
     metrics
 }
 
-/// The gRPC side on its listener, until `ending`.
-async fn serve_grpc(
-    listener: TcpListener,
-    settings: Settings,
-    registry: Arc<Registry>,
-    ending: CancellationToken,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    // The port is held, so that its being taken is found at start.
-    let _held = (listener, settings.tls, settings.reflection, registry);
-    ending.cancelled().await;
-    Ok(())
+/// What the gRPC side is told.
+fn grpc_options(settings: &Settings, metrics: grpc::Metrics) -> grpc::transport::Options {
+    let files = |tls: Tls| {
+        let Tls { cert_file, key_file, client_ca_file, allowed_sans } = tls;
+        TlsFiles { cert_file, key_file, client_ca_file, allowed_sans }
+    };
+    let (tls, reflection) = (settings.tls.clone().map(files), settings.reflection);
+    grpc::transport::Options { tls, reflection, metrics }
 }
 
 /// Not ready first, so that nobody new comes; then calls and streams, then ticks, then the pages,

@@ -57,22 +57,6 @@ pub enum Limit {
     Max,
 }
 
-impl fmt::Display for Term {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, replicas } = self;
-        write!(f, "{kind} {replicas:.2} replicas")
-    }
-}
-
-impl fmt::Display for TermKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::KvCache => f.write_str("kv cache"),
-            Self::Own(name) => write!(f, "signal {name}"),
-        }
-    }
-}
-
 /// Something that shaped the decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
