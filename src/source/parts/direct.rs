@@ -1,0 +1,180 @@
+//! What pages scraped directly show: the engine's pods and latencies, and demand held at a gateway.
+//!
+//! Given a target with endpoints. Promises the same data as the queried parts, from pages whose
+//! addresses stand for pods; a part without endpoints is absent and left to the datasource.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::observation::{
+    Fault, FaultKind, GatewayReading, Latency, LatencyReading, Observation, Phase, PodObservation,
+    Role,
+};
+use crate::engine::units::Timestamp;
+use crate::source::assemble::{RawSeries, selects};
+use crate::source::exposition::Wanted;
+use crate::source::parts::asking::{Notes, searched};
+use crate::source::parts::gateway;
+use crate::source::preset::{Asked, Preset, asked, preset, words};
+use crate::source::scrape::{Pages, Reading, Scraper, wanted};
+use crate::spec::{Gateway, SourceRef, Target};
+
+/// The pages of one scaler.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    engine: Option<Pages>,
+    held: Option<Pages>,
+}
+
+/// What they showed.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Pods by address, and how many addresses there are; absent without endpoints.
+    pods: Option<(BTreeMap<String, PodObservation>, Option<u32>)>,
+    latency: BTreeMap<Latency, LatencyReading>,
+    /// Demand held; absent without pages for it.
+    held: Option<GatewayReading>,
+    notes: Notes,
+}
+
+impl Direct {
+    /// Nothing read yet.
+    pub(crate) fn new(scraper: &Arc<Scraper>, target: &Target) -> Self {
+        let pages = |endpoints: &[_], wanted| {
+            let scraper = Arc::clone(scraper);
+            Pages::new(scraper, &target.namespace, endpoints.to_vec(), wanted, target.tick)
+        };
+        let engine = match &target.source {
+            SourceRef::Datasource(_) => None,
+            SourceRef::Endpoints { endpoints, .. } => {
+                Some(pages(endpoints, wanted(&preset(target.engine), &target.latencies)))
+            }
+        };
+        let held = (!target.activation_endpoints.is_empty())
+            .then(|| pages(&target.activation_endpoints, held_names(target)));
+        Self { engine, held }
+    }
+
+    /// Reads every page for the tick at `at`.
+    pub(crate) async fn read(&mut self, at: Timestamp, target: &Target) -> Shown {
+        let engine = async {
+            match &mut self.engine {
+                Some(pages) => Some(pages.read(at).await),
+                None => None,
+            }
+        };
+        let held = async {
+            match &mut self.held {
+                Some(pages) => Some(pages.read(at).await),
+                None => None,
+            }
+        };
+        let (engine, held) = tokio::join!(engine, held);
+        let mut shown = Shown::default();
+        if let Some(reading) = engine {
+            shown.take_engine(reading, target);
+        }
+        if let Some(reading) = held {
+            shown.take_held(reading, at, target);
+        }
+        shown
+    }
+}
+
+impl Shown {
+    fn take_engine(&mut self, reading: Reading, target: &Target) {
+        let preset = preset(target.engine);
+        let pods = reading.pods(&preset, target.model.as_deref(), &target.selector);
+        let keep =
+            |row: &RawSeries| selects(&preset, target.model.as_deref(), &target.selector, row);
+        for latency in &target.latencies {
+            let quantile = target.latency_quantile;
+            let read = reading.latency(&preset, *latency, quantile, &keep);
+            self.latency.insert(*latency, read);
+        }
+        self.notes.searched.extend(searches(&preset, &pods));
+        self.notes.faults.extend(reading.faults);
+        if target.gpu {
+            // Pages know pods by address, GPU exporters by name: nobody says which is which.
+            let place = "GPU metrics (need the engine's metrics from a datasource)".to_owned();
+            self.notes.fault(Fault { place, kind: FaultKind::NotAllowed });
+        }
+        self.pods = Some((pods, reading.addresses));
+    }
+
+    fn take_held(&mut self, reading: Reading, at: Timestamp, target: &Target) {
+        let ways: Vec<&Asked> = gateways(target).iter().flat_map(|one| asked(*one)).collect();
+        let rows: Vec<RawSeries> = reading
+            .pages
+            .iter()
+            .filter(|(_, page)| page.answered)
+            .flat_map(|(address, page)| {
+                page.series.iter().map(move |row| on_page(row.clone(), address))
+            })
+            .filter(|row| crate::source::assemble::matches(&target.gateway_selector, &row.labels))
+            .collect();
+        self.notes.faults.extend(reading.faults);
+        let names: Vec<&str> =
+            ways.iter().flat_map(|way| way.held.iter().chain(way.arrivals)).copied().collect();
+        let present = rows.iter().map(|row| row.name.as_str()).collect();
+        self.notes.searched.push(searched("gateway", &names, &present));
+        let read = ways.into_iter().find_map(|way| gateway::on_pages(way, target, &rows, at));
+        self.held = Some(read.unwrap_or_default());
+    }
+
+    /// Puts what the pages showed into what the datasource said.
+    pub(crate) fn into_observation(self, observation: &mut Observation) {
+        let Self { pods, latency, held, notes } = self;
+        if let Some((pods, addresses)) = pods {
+            // The cluster knows these pods by name, the pages by address: of the cluster's list only
+            // those count that can have no page yet.
+            observation.pods.retain(|_, pod| pod.phase == Phase::Pending);
+            observation.pods.extend(pods);
+            observation.workload.addresses = addresses;
+            observation.latency = latency;
+            observation.candidates.clear();
+        }
+        if let Some(held) = held {
+            let other = observation.gateway.take();
+            observation.gateway = Some(other.map_or(held, |other| gateway::both(held, other)));
+        }
+        observation.partial |= notes.partial;
+        observation.faults.extend(notes.faults);
+        observation.searched.extend(notes.searched);
+    }
+}
+
+/// The gateways whose families a page of held demand may show: the one named, else any.
+fn gateways(target: &Target) -> Vec<Gateway> {
+    let any = || vec![Gateway::LlmD, Gateway::KedaHttp, Gateway::ProductionStack];
+    target.gateway.map_or_else(any, |one| vec![one])
+}
+
+fn held_names(target: &Target) -> Wanted {
+    let ways = gateways(target);
+    let ways = ways.iter().flat_map(|one| asked(*one));
+    Wanted::names(ways.flat_map(|way| way.held.iter().chain(way.arrivals).chain(way.alive)).copied())
+}
+
+/// Series of two pages are told apart as a server's are: by the instance.
+fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
+    row.labels.insert("instance".to_owned(), address.to_owned());
+    row
+}
+
+fn searches(
+    preset: &Preset,
+    pods: &BTreeMap<String, PodObservation>,
+) -> Vec<crate::engine::observation::Searched> {
+    let mut names: BTreeMap<Role, Vec<&str>> = BTreeMap::new();
+    for family in preset.families {
+        names.entry(family.role).or_default().extend(family.names);
+    }
+    names
+        .into_iter()
+        .map(|(role, names)| {
+            let found = pods.values().filter_map(|pod| pod.roles.get(&role));
+            searched(words(role), &names, &found.map(|one| one.metric.as_str()).collect())
+        })
+        .collect()
+}
