@@ -255,7 +255,9 @@ impl Reader {
         if facts.scaled.is_some() {
             self.memory.scaled.clone_from(&facts.scaled);
         }
-        join::pods(&mut observation, &mut self.memory.served, (&facts, engine, gpus));
+        let has_engine = !matches!(self.target.engine, Engine::Gpu | Engine::Custom);
+        let witnesses = join::Witnesses { facts: &facts, engine, gpus, has_engine };
+        join::pods(&mut observation, &mut self.memory.served, witnesses);
         observation.workload = facts.workload;
         observation.latency = latency.readings;
         observation.gateway = gateway.0;

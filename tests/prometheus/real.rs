@@ -79,6 +79,15 @@ kube_pod_status_phase{namespace="llm",pod="llama-7d9f6b5c4-klmno",uid="c",phase=
 kube_pod_status_ready{namespace="llm",pod="llama-7d9f6b5c4-klmno",uid="c",condition="true"} 0
 "#;
 
+/// The same exporter scraped without `honorLabels`: its labels become `exported_...`.
+const RENAMED: &str = r#"
+kube_statefulset_replicas{namespace="llm",statefulset="renamed"} 2
+kube_statefulset_status_replicas_ready{namespace="llm",statefulset="renamed"} 1
+kube_pod_created{namespace="llm",pod="renamed-0",uid="d"} 1.7e+09
+kube_pod_status_phase{namespace="llm",pod="renamed-0",uid="d",phase="Running"} 1
+kube_pod_status_ready{namespace="llm",pod="renamed-0",uid="d",condition="true"} 1
+"#;
+
 const POD: &str = "llama-7d9f6b5c4-abcde";
 
 struct World {
@@ -98,6 +107,7 @@ async fn world() -> Option<World> {
         .replace("cuda-75454ffb9f-8ljq7", POD);
     pages.set("/dcgm", gpu);
     pages.set("/cluster", CLUSTER);
+    pages.set("/renamed", RENAMED);
     pages.set("/epp", data!("llm-d-epp-flow-control-zero-replicas"));
     pages.set("/interceptor", data!("keda-http-add-on-interceptor").replace("my-ns", "llm"));
     pages.set("/router", data!("vllm-production-stack-router"));
@@ -114,6 +124,7 @@ async fn world() -> Option<World> {
             labels: &[("namespace", "monitoring"), ("pod", "kube-state-metrics-0")],
             honor_labels: true,
         },
+        plain("/renamed", &[("namespace", "monitoring"), ("pod", "kube-state-metrics-1")]),
         plain("/epp", &[("namespace", "llm"), ("pod", "epp-0")]),
         plain("/interceptor", &[("namespace", "keda"), ("pod", "interceptor-0")]),
         plain("/router", &[("namespace", "llm"), ("pod", "router-0")]),
@@ -127,6 +138,8 @@ async fn world() -> Option<World> {
 async fn pages_scraped_by_prometheus_read_as_they_say() {
     let Some(world) = world().await else { return };
     a_new_engine_with_its_cluster_and_gpu(&world).await;
+    latencies_of_a_page_that_moves(&world).await;
+    facts_under_renamed_labels(&world).await;
     an_old_engine(&world).await;
     sglang(&world).await;
     gateways(&world).await;
@@ -184,6 +197,38 @@ async fn a_new_engine_with_its_cluster_and_gpu(world: &World) {
 fn newest(seen: &Observation, pod: &str) -> prescale::engine::units::Timestamp {
     let series = seen.pods[pod].roles[&Role::Waiting].series.iter();
     series.filter_map(|series| series.latest()).map(|sample| sample.at).max().unwrap()
+}
+
+/// Ten times the observations, all of them in the buckets where they were.
+async fn latencies_of_a_page_that_moves(world: &World) {
+    let mut target = target(Engine::Vllm, "chat");
+    target.latencies = vec![Latency::Ttft, Latency::InterToken];
+    let mut reader = world.sources.reader(&target);
+    let grown = |line: &str| match line.rsplit_once(' ') {
+        Some((head, count)) if line.contains("_token_") && line.contains("_seconds_") => {
+            format!("{head} {}\n", 10.0 * count.parse::<f64>().unwrap())
+        }
+        _ => format!("{line}\n"),
+    };
+    let page: String = data!("vllm-v1-0.33.0-dp2").lines().map(grown).collect();
+    world.pages.set("/new", page);
+    let read = |seen: &Observation, latency| {
+        seen.latency.get(&latency).and_then(|reading| reading.seconds)
+    };
+    let seen = observed(&mut reader, |seen| read(seen, Latency::Ttft).is_some()).await;
+    let seconds = read(&seen, Latency::Ttft).unwrap();
+    assert!((0.001..=2560.0).contains(&seconds), "{seconds}");
+    assert!(read(&seen, Latency::InterToken).is_some());
+    assert!(seen.latency[&Latency::Ttft].observations.unwrap() >= 20.0);
+}
+
+async fn facts_under_renamed_labels(world: &World) {
+    let mut reader = world.sources.reader(&target(Engine::Vllm, "renamed"));
+    let seen = observed(&mut reader, |seen| seen.workload.spec_replicas.is_some()).await;
+    assert_eq!(seen.workload.workload.as_deref(), Some("statefulset/renamed"));
+    assert_eq!((seen.workload.spec_replicas, seen.workload.ready_replicas), (Some(2), Some(1)));
+    assert_eq!(seen.pods["renamed-0"].phase, Phase::Ready);
+    assert!(seen.workload.phases_known);
 }
 
 async fn an_old_engine(world: &World) {

@@ -15,44 +15,64 @@ use crate::source::parts::facts::{Facts, PodFacts};
 /// interval is not known: two scrapes of 30 s.
 const GONE_AFTER: Duration = Duration::from_secs(60);
 
-/// Puts the pods of the cluster, of the engine and of the GPUs into `observation`. `served` are pods
-/// that answered or were ready before; those of now are added, those that are gone removed.
+/// What the three witnesses said of pods.
+#[derive(Debug)]
+pub(crate) struct Witnesses<'a> {
+    /// The cluster.
+    pub(crate) facts: &'a Facts,
+    /// The engine's own pages; empty where there is no engine to ask.
+    pub(crate) engine: Pods,
+    /// The GPU exporter.
+    pub(crate) gpus: Pods,
+    /// Whether pods are expected to have pages of an engine.
+    pub(crate) has_engine: bool,
+}
+
+/// Puts the pods that the witnesses know into `observation`. `served` are pods that answered or were
+/// ready before; those of now are added, those that are gone removed.
 pub(crate) fn pods(
     observation: &mut Observation,
     served: &mut BTreeSet<String>,
-    parts: (&Facts, Pods, Pods),
+    witnesses: Witnesses<'_>,
 ) {
-    let (facts, engine, gpus) = parts;
+    let Witnesses { facts, engine, gpus, has_engine } = witnesses;
     let listed = facts.workload.phases_known && !facts.pods.is_empty();
     let gone_after = engine.interval.map_or(GONE_AFTER, |interval| interval * 2);
-    for (name, pod) in &facts.pods {
-        if !pod.over() {
-            let phase = phase(pod, engine.pods.contains_key(name), served.contains(name));
-            let mut seen = PodObservation::new(phase);
-            seen.created = pod.created;
-            seen.ready = pod.ready;
-            observation.pods.insert(name.clone(), seen);
-        }
+    for (name, pod) in facts.pods.iter().filter(|(_, pod)| !pod.over()) {
+        let phase = phase(pod, engine.pods.contains_key(name), served.contains(name));
+        let mut seen = PodObservation::new(phase);
+        seen.created = pod.created;
+        seen.ready = pod.ready;
+        observation.pods.insert(name.clone(), seen);
     }
+    // An exporter on the node shows a pod's GPU while the pod loads: that is no answer of the pod.
+    let answered: Vec<String> = engine.pods.keys().cloned().collect();
     for (name, roles) in engine.pods {
         let gone = listed && old(&roles, observation.at, gone_after);
-        add(observation, facts, (name, roles, gone));
+        add(observation, facts, (name, roles, gone), Phase::Unknown);
     }
     for (name, roles) in gpus.pods {
-        // An exporter on the node shows a pod's GPU before and after the pod's life.
         let gone = listed && old(&roles, observation.at, GONE_AFTER);
-        add(observation, facts, (name, roles, gone));
+        let silent = has_engine && !served.contains(&name);
+        let phase = if silent { Phase::Loading } else { Phase::Unknown };
+        add(observation, facts, (name, roles, gone), phase);
     }
-    remember(observation, served);
+    remember(observation, served, answered);
 }
 
-fn add(observation: &mut Observation, facts: &Facts, found: (String, PodRoles, bool)) {
+/// Adds what a pod exports; `phase` is the phase of a pod that is not there yet.
+fn add(
+    observation: &mut Observation,
+    facts: &Facts,
+    found: (String, PodRoles, bool),
+    phase: Phase,
+) {
     let (name, roles, gone) = found;
     let over = facts.pods.get(&name).is_some_and(PodFacts::over);
     if over || (gone && !facts.pods.contains_key(&name)) {
         return;
     }
-    let pod = observation.pods.entry(name).or_insert_with(|| PodObservation::new(Phase::Unknown));
+    let pod = observation.pods.entry(name).or_insert_with(|| PodObservation::new(phase));
     pod.roles.extend(roles.roles);
     pod.known_zero.extend(roles.known_zero);
 }
@@ -73,14 +93,11 @@ fn phase(pod: &PodFacts, answers: bool, served: bool) -> Phase {
     }
 }
 
-fn remember(observation: &Observation, served: &mut BTreeSet<String>) {
+fn remember(observation: &Observation, served: &mut BTreeSet<String>, answered: Vec<String>) {
+    served.extend(answered);
+    let ready = observation.pods.iter().filter(|(_, pod)| pod.phase == Phase::Ready);
+    served.extend(ready.map(|(name, _)| name.clone()));
     served.retain(|name| observation.pods.contains_key(name));
-    for (name, pod) in &observation.pods {
-        let engine_answers = !pod.roles.is_empty() && pod.phase != Phase::Pending;
-        if pod.phase == Phase::Ready || engine_answers {
-            served.insert(name.clone());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -88,7 +105,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
-    use super::{Facts, Observation, Phase, PodFacts, PodRoles, Pods, pods};
+    use super::{Facts, Observation, Phase, PodFacts, PodRoles, Pods, Witnesses, pods};
     use crate::engine::observation::{Combine, Role, RoleSeries};
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
@@ -100,6 +117,10 @@ mod tests {
         let series = vec![Series::new(vec![Sample { at, value: 1.0 }])];
         let role = RoleSeries { metric: "q".to_owned(), combine: Combine::Sum, series };
         PodRoles { roles: [(Role::Waiting, role)].into(), known_zero: BTreeSet::new() }
+    }
+
+    fn witnesses(facts: &Facts, engine: Pods, gpus: Pods) -> Witnesses<'_> {
+        Witnesses { facts, engine, gpus, has_engine: true }
     }
 
     fn listed(phase: &str, ready: bool) -> PodFacts {
@@ -122,7 +143,7 @@ mod tests {
         let engine = Pods { pods: found, ..Pods::default() };
         let mut remembered: BTreeSet<String> = served.then(|| "p".to_owned()).into_iter().collect();
         let mut observation = Observation::empty(NOW);
-        pods(&mut observation, &mut remembered, (&facts, engine, Pods::default()));
+        pods(&mut observation, &mut remembered, witnesses(&facts, engine, Pods::default()));
         let phase = observation.pods.get("p").map(|pod| pod.phase);
         assert_eq!(phase, expected, "{cluster:?} answered {answered:?} served {served}");
     }
@@ -149,7 +170,32 @@ mod tests {
         let mut observation = Observation::empty(NOW);
         let engine = Pods { pods: [("p".to_owned(), exporting(90))].into(), ..Pods::default() };
         let mut served = BTreeSet::new();
-        pods(&mut observation, &mut served, (&Facts::default(), engine, Pods::default()));
+        let facts = Facts::default();
+        pods(&mut observation, &mut served, witnesses(&facts, engine, Pods::default()));
+        assert_eq!(observation.pods.get("p").map(|pod| pod.phase), Some(Phase::Unknown));
+    }
+
+    #[test]
+    fn a_busy_gpu_is_no_answer_of_a_pod_that_loads() {
+        let gpus = || Pods { pods: [("p".to_owned(), exporting(5))].into(), ..Pods::default() };
+        let mut loading = Facts::default();
+        loading.workload.phases_known = true;
+        loading.pods.insert("p".to_owned(), listed("Running", false));
+        for facts in [Facts::default(), loading] {
+            let mut served = BTreeSet::new();
+            for tick in 0..3 {
+                let mut observation = Observation::empty(NOW);
+                let seen = witnesses(&facts, Pods::default(), gpus());
+                pods(&mut observation, &mut served, seen);
+                let phase = observation.pods.get("p").map(|pod| pod.phase);
+                assert_eq!(phase, Some(Phase::Loading), "tick {tick}");
+            }
+        }
+        let mut observation = Observation::empty(NOW);
+        let facts = Facts::default();
+        let seen =
+            Witnesses { facts: &facts, engine: Pods::default(), gpus: gpus(), has_engine: false };
+        pods(&mut observation, &mut BTreeSet::new(), seen);
         assert_eq!(observation.pods.get("p").map(|pod| pod.phase), Some(Phase::Unknown));
     }
 }
