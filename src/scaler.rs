@@ -146,13 +146,14 @@ impl Registry {
             }
         };
         let (memory, told_until) = self.inherit(&key, &spec);
+        let observer = self.shared.world.observer(&spec.target);
         let (publisher, decision) = watch::channel(None);
         let scaler = Arc::new(Scaler::new(key, spec, memory, self.clock.clone(), decision));
         match room.admit(scaler)? {
             Admission::Already(scaler) => Ok(scaler),
             Admission::In(scaler, gate) => {
                 let shared = Arc::clone(&self.shared);
-                let ticker = Ticker::new(shared, Arc::clone(&scaler), gate, publisher);
+                let ticker = Ticker::new(shared, Arc::clone(&scaler), gate, publisher, observer);
                 self.spawn(&scaler, ticker, told_until);
                 Ok(scaler)
             }

@@ -233,6 +233,21 @@ async fn a_panic_is_one_scalers_refusal_and_the_third_pauses_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_scaler_whose_life_ended_is_made_anew_by_the_next_call() {
+    let (registry, script) = registry();
+    let llama = reference("ns", "llama", &[]);
+    registry.scaler(&llama).unwrap();
+    pass(1).await;
+    script.set("llama", Plan::Break);
+    pass(15).await;
+    assert!(registry.all().is_empty());
+    script.set("llama", Plan::Want(2, State::Fresh));
+    let anew = registry.scaler(&llama).unwrap();
+    pass(1).await;
+    assert!(anew.answer().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_decision_is_told_while_its_data_is_trustworthy_although_ticks_hang() {
     let (registry, script) = registry();
     let scaler = registry.scaler(&reference("ns", "llama", &[("tick", "60")])).unwrap();

@@ -37,6 +37,7 @@ pub(crate) enum RefusedFor {
 pub(crate) enum RemovedFor {
     idle,
     superseded,
+    failed,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -147,6 +147,17 @@ impl Room {
         true
     }
 
+    /// Removes `scaler` if it is still in; another one under its key stays.
+    pub(crate) fn leave(&self, scaler: &Arc<Scaler>) {
+        let mut table = self.table();
+        let is_in = table.scalers.get(scaler.key()).is_some_and(|it| Arc::ptr_eq(it, scaler));
+        if is_in {
+            table.remove(scaler.key());
+            self.metrics.remove(RemovedFor::failed);
+            self.metrics.count(table.scalers.len());
+        }
+    }
+
     /// All scalers, ordered by namespace, name and hash.
     pub(crate) fn all(&self) -> Vec<Arc<Scaler>> {
         self.table().scalers.values().cloned().collect()

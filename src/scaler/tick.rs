@@ -58,8 +58,8 @@ impl Ticker {
         scaler: Arc<Scaler>,
         namespace_gate: Arc<Semaphore>,
         publisher: watch::Sender<Option<Arc<Decision>>>,
+        observer: Box<dyn Observe>,
     ) -> Self {
-        let observer = shared.world.observer(&scaler.spec.target);
         let quarantine = Quarantine::default();
         Self { shared, scaler, namespace_gate, publisher, observer, quarantine, overdue: false }
     }
@@ -167,6 +167,14 @@ impl Ticker {
             error!("tick panicked");
             self.scaler.note_failure(Unanswered::Failed);
         }
+    }
+}
+
+/// However a scaler's life ends, it leaves the table: one that stayed without ticks would refuse
+/// for ever, while one that left is made anew by the next call.
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.room.leave(&self.scaler);
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Plan {
     Hang,
     /// The observation panics.
     Panic,
+    /// The same, and a new observer cannot be made.
+    Break,
 }
 
 /// The world and what was seen of it.
@@ -94,6 +96,7 @@ impl World for Scripted {
     }
 
     fn observer(&self, target: &Target) -> Box<dyn Observe> {
+        assert_ne!(self.0.plan(&target.scaled_object), Plan::Break, "scripted");
         Box::new(Watcher { script: Arc::clone(&self.0), name: target.scaled_object.clone() })
     }
 
@@ -103,7 +106,9 @@ impl World for Scripted {
             Plan::Want(count, state) => (scale(count), state, false),
             Plan::Serve(count, state) => (scale(count), state, true),
             Plan::Refuse(refusal) => (Verdict::Refuse(refusal), State::Cold, false),
-            Plan::Slow(_) | Plan::Hang | Plan::Panic => (scale(1), State::Fresh, false),
+            Plan::Slow(_) | Plan::Hang | Plan::Panic | Plan::Break => {
+                (scale(1), State::Fresh, false)
+            }
         };
         let decision = Decision {
             at: observation.at,
@@ -136,7 +141,7 @@ impl Observe for Watcher {
             let _leaving = Leaving(Arc::clone(&self.script));
             match self.script.plan(&self.name) {
                 Plan::Hang => pending::<()>().await,
-                Plan::Panic => panic!("scripted"),
+                Plan::Panic | Plan::Break => panic!("scripted"),
                 Plan::Slow(time) => tokio::time::sleep(time).await,
                 Plan::Want(..) | Plan::Serve(..) | Plan::Refuse(_) => {}
             }
