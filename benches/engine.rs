@@ -51,10 +51,8 @@ fn pod(at: Timestamp, load: f64) -> PodObservation {
     let mut pod = PodObservation::new(Phase::Ready);
     for (role, combine, level, counter) in families {
         let metric = "vllm:family".to_owned();
-        pod.roles.insert(
-            role,
-            RoleSeries { metric, combine, series: vec![series(at, level, counter)] },
-        );
+        pod.roles
+            .insert(role, RoleSeries { metric, combine, series: vec![series(at, level, counter)] });
     }
     pod
 }

@@ -31,6 +31,7 @@ use crate::engine::observation::{Fault, FaultKind, GatewayReading, Observation, 
 use crate::engine::units::Timestamp;
 use crate::source::config::{DatasourceConfig, Error, ScrapePolicy};
 use crate::source::parts::asking::{Asking, Notes};
+use crate::source::parts::direct::Direct;
 use crate::source::parts::engine::Pods;
 use crate::source::parts::facts::Facts;
 use crate::source::parts::latency::Latencies;
@@ -39,6 +40,7 @@ use crate::source::parts::{candidates, engine, facts, gateway, join, latency, ow
 use crate::source::preset::{Preset, preset};
 use crate::source::prometheus::Datasource;
 use crate::source::prometheus::metrics::Metrics;
+use crate::source::scrape::Scraper;
 use crate::spec::{Engine, SourceRef, Target, WorkloadRef};
 
 /// Names are listed in a fault only while they fit a message.
@@ -51,6 +53,7 @@ const CANDIDATES_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Sources {
     datasources: BTreeMap<String, Datasource>,
+    scraper: Arc<Scraper>,
     metrics: Metrics,
 }
 
@@ -64,7 +67,8 @@ impl Sources {
         scrape: ScrapePolicy,
         clock: Clock,
     ) -> Result<Arc<Self>, Error> {
-        let _ = scrape;
+        let scraper = Scraper::new(&scrape, scrape::Limits::default(), clock.clone())
+            .map_err(|error| Error::Scrape(Box::new(error)))?;
         let metrics = Metrics::default();
         let datasources = datasources
             .iter()
@@ -73,7 +77,7 @@ impl Sources {
                 Ok((name.clone(), opened))
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Arc::new(Self { datasources, metrics }))
+        Ok(Arc::new(Self { datasources, scraper, metrics }))
     }
 
     /// Shows what is counted about datasources on the metrics page.
@@ -90,7 +94,12 @@ impl Sources {
     /// A reader for one scaler. It owns what is remembered between ticks.
     #[must_use]
     pub fn reader(self: &Arc<Self>, target: &Target) -> Reader {
-        Reader { sources: Arc::clone(self), target: target.clone(), memory: Memory::default() }
+        let queried = Queried {
+            sources: Arc::clone(self),
+            target: target.clone(),
+            memory: Memory::default(),
+        };
+        Reader { queried, direct: Direct::new(&self.scraper, target) }
     }
 
     /// The datasource `name`, for a scaled object of `namespace`.
@@ -114,6 +123,25 @@ impl Sources {
 /// Reads one scaler's world.
 #[derive(Debug)]
 pub struct Reader {
+    queried: Queried,
+    direct: Direct,
+}
+
+impl Reader {
+    /// Everything that could be read for the tick at `at`, within the time limits of datasources and
+    /// pages.
+    pub async fn observe(&mut self, at: Timestamp) -> Observation {
+        let Self { queried, direct } = self;
+        let target = queried.target.clone();
+        let (mut observation, shown) = tokio::join!(queried.observe(at), direct.read(at, &target));
+        shown.into_observation(&mut observation);
+        observation
+    }
+}
+
+/// The part of a reader that asks a datasource.
+#[derive(Debug)]
+struct Queried {
     sources: Arc<Sources>,
     target: Target,
     memory: Memory,
@@ -151,9 +179,9 @@ struct Parts {
     own: (Vec<OwnReading>, Notes),
 }
 
-impl Reader {
-    /// Everything that could be read for the tick at `at`, within the datasources' timeouts.
-    pub async fn observe(&mut self, at: Timestamp) -> Observation {
+impl Queried {
+    /// Everything that the datasource says for the tick at `at`, within its timeout.
+    async fn observe(&mut self, at: Timestamp) -> Observation {
         let sources = Arc::clone(&self.sources);
         let target = self.target.clone();
         let name = target.source.datasource();
@@ -176,10 +204,28 @@ impl Reader {
     fn without_datasource(&self, at: Timestamp, fault: Fault) -> Observation {
         let mut observation = Observation::empty(at);
         observation.own = vec![OwnReading::default(); self.target.own.len()];
-        let outside = self.target.gateway.is_some() || self.target.activation_query.is_some();
+        let outside = self.asks_gateway() || self.target.activation_query.is_some();
         observation.gateway = outside.then(GatewayReading::default);
-        observation.faults.push(fault);
+        if self.needs_datasource() {
+            observation.faults.push(fault);
+        }
         observation
+    }
+
+    /// Whether the gateway is asked through the datasource, and not on a page of its own.
+    fn asks_gateway(&self) -> bool {
+        self.target.gateway.is_some() && self.target.activation_endpoints.is_empty()
+    }
+
+    /// Whether anything but the replica facts comes from the datasource: pages alone are a setup of
+    /// their own, and without a datasource they lack nothing that was asked for.
+    fn needs_datasource(&self) -> bool {
+        let Target { source, own, activation_query, gpu, .. } = &self.target;
+        matches!(source, SourceRef::Datasource(_))
+            || !own.is_empty()
+            || activation_query.is_some()
+            || *gpu
+            || self.asks_gateway()
     }
 
     /// The workload as given, as the HPA was last seen to say, else by the scaled object's name.
@@ -218,7 +264,7 @@ impl Reader {
                     None => facts::read(asking).await,
                 }
             },
-            latency::read(asking, &preset, rate_window),
+            self.latency(asking, &preset, rate_window),
             gateway::read(asking, questions.activation.as_ref(), window),
             own::read(asking, &questions.own),
         );
@@ -231,6 +277,13 @@ impl Reader {
             (_, Engine::Gpu | Engine::Custom) => Pods::default(),
             (SourceRef::Datasource(_), _) => engine::engine(asking, preset, window).await,
             (SourceRef::Endpoints { .. }, _) => Pods::default(),
+        }
+    }
+
+    async fn latency(&self, asking: Asking<'_>, preset: &Preset, window: Duration) -> Latencies {
+        match self.target.source {
+            SourceRef::Datasource(_) => latency::read(asking, preset, window).await,
+            SourceRef::Endpoints { .. } => Latencies::default(),
         }
     }
 
@@ -272,7 +325,8 @@ impl Reader {
     async fn hinted(&mut self, asking: Asking<'_>, mut observation: Observation) -> Observation {
         let preset = preset(self.target.engine);
         let asleep = observation.workload.spec_replicas == Some(0);
-        if !observation.pods.is_empty() || asleep || preset.families.is_empty() {
+        let scraped = matches!(self.target.source, SourceRef::Endpoints { .. });
+        if !observation.pods.is_empty() || asleep || scraped || preset.families.is_empty() {
             return observation;
         }
         let fresh = |asked: Timestamp| asking.at.since(asked) < CANDIDATES_EVERY;

@@ -33,6 +33,7 @@ mod zone;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use crate::engine::setup::{OwnRole, Setup, Strategy};
 use crate::engine::units::Replicas;
@@ -178,7 +179,7 @@ pub fn parse(
     }
     let setup = setup(&place, &demand, &wake, &frame, limits);
     let profile = place.profile.map(|profile| profile.name);
-    let target = target((namespace, name), place, demand, wake);
+    let target = target((namespace, name), place, demand, wake, setup.tick);
     Ok(Spec { target, setup, not_acting, forecast, bounds, profile, from_env })
 }
 
@@ -223,7 +224,13 @@ fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Li
     }
 }
 
-fn target((namespace, name): (&str, &str), place: Place, demand: Demand, wake: Wake) -> Target {
+fn target(
+    (namespace, name): (&str, &str),
+    place: Place,
+    demand: Demand,
+    wake: Wake,
+    tick: Duration,
+) -> Target {
     Target {
         namespace: namespace.to_owned(),
         scaled_object: name.to_owned(),
@@ -241,5 +248,6 @@ fn target((namespace, name): (&str, &str), place: Place, demand: Demand, wake: W
         latency_quantile: demand.latency_quantile.get(),
         gpu: demand.reads_gpu(),
         own: demand.queries,
+        tick,
     }
 }

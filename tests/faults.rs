@@ -15,7 +15,7 @@ use prescale::clock::Clock;
 use prescale::engine::units::Timestamp;
 use prescale::grpc::proto::external_scaler_client::ExternalScalerClient;
 use prescale::grpc::proto::{GetMetricsRequest, ScaledObjectRef};
-use prescale::grpc::{Options, serve};
+use prescale::grpc::transport::{Options, serve};
 use prescale::scaler::Registry;
 use prescale::source::Sources;
 use prescale::source::config::{DatasourceConfig, ScrapePolicy};
@@ -52,10 +52,8 @@ impl Rig {
         let shutdown = CancellationToken::new();
         tokio::spawn(serve(listener, Options::default(), Arc::clone(&registry), shutdown.clone()));
         let client = ExternalScalerClient::connect(url).await.unwrap();
-        let metadata: HashMap<String, String> = metadata
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let metadata: HashMap<String, String> =
+            metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let object = ScaledObjectRef {
             name: "llama".to_owned(),
             namespace: "team-a".to_owned(),
@@ -195,7 +193,11 @@ async fn f8_garbage_is_missing_data() {
     let rows = [
         says("200 OK", "", "<html>welcome</html>"),
         says("200 OK", "", r#"{"status":"success","data":{"resultType":"matrix","result":[{"metr"#),
-        says("200 OK", "", r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#),
+        says(
+            "200 OK",
+            "",
+            r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#,
+        ),
         says("200 OK", "", "\u{0}\u{1}\u{fffd}"),
     ];
     let checks = rows.map(|mood| tokio::spawn(outage("F8", mood, "")));
@@ -255,7 +257,8 @@ async fn f9_a_partial_answer_lowers_nothing() {
 async fn f10_two_elements_where_one_is_expected_lower_nothing_and_are_named() {
     let signals = "- {name: jobs, query: sum(own_signal), target: 10}";
     let mut rig =
-        Rig::start(busy(), &[("signals", signals), ("maxReplicas", "10"), ("kvCache", "90%")]).await;
+        Rig::start(busy(), &[("signals", signals), ("maxReplicas", "10"), ("kvCache", "90%")])
+            .await;
     rig.backend.set(|world| world.own = vec![75.0]);
     let (before, _) = rig.settle().await;
     assert!(before >= 8.0, "75 jobs at 10 each: {before}");
@@ -292,7 +295,11 @@ async fn f12_one_pod_that_reports_a_hundredfold_does_not_take_the_fleet_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn asleep_stays_asleep_without_error_whatever_prometheus_does() {
-    let gateway = &[("gateway", "keda-http"), ("queueDepth", "5"), ("gatewaySelector", r#"route_name="llama""#)];
+    let gateway = &[
+        ("gateway", "keda-http"),
+        ("queueDepth", "5"),
+        ("gatewaySelector", r#"route_name="llama""#),
+    ];
     let mut world = World::of(Vec::new());
     world.held = Some(0.0);
     let mut rig = Rig::start(world, gateway).await;
@@ -309,7 +316,11 @@ async fn asleep_stays_asleep_without_error_whatever_prometheus_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_request_wakes_and_the_wake_outlives_the_gateway() {
-    let gateway = &[("gateway", "keda-http"), ("queueDepth", "5"), ("gatewaySelector", r#"route_name="llama""#)];
+    let gateway = &[
+        ("gateway", "keda-http"),
+        ("queueDepth", "5"),
+        ("gatewaySelector", r#"route_name="llama""#),
+    ];
     let mut world = World::of(Vec::new());
     world.held = Some(0.0);
     let mut rig = Rig::start(world, gateway).await;

@@ -45,6 +45,7 @@ fn target(engine: Engine, name: &str) -> Target {
         latencies: Vec::new(),
         latency_quantile: 0.95,
         gpu: false,
+        tick: std::time::Duration::from_secs(15),
     }
 }
 

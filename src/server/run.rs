@@ -163,9 +163,9 @@ fn start(
     (grpc, http): (TcpListener, TcpListener),
 ) -> Result<Running, Error> {
     let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
-    let registry = Registry::new(sources, clock.clone(), settings.limits);
+    let registry = Registry::new(Arc::clone(&sources), clock.clone(), settings.limits);
     let grpc_metrics = grpc::Metrics::default();
-    let metrics = Arc::new(metrics(clock, &registry, &grpc_metrics));
+    let metrics = Arc::new(metrics(clock, &registry, (&sources, &grpc_metrics)));
     let readiness = Readiness::default();
     let app = App {
         reports: Arc::new(reports::reports(Arc::clone(&registry), clock.clone())),
@@ -193,11 +193,16 @@ fn start(
 }
 
 /// All metrics: ours, and those of the parts that count something.
-fn metrics(clock: &Clock, registry: &Arc<Registry>, grpc: &grpc::Metrics) -> Metrics {
+fn metrics(
+    clock: &Clock,
+    registry: &Arc<Registry>,
+    (sources, grpc): (&Sources, &grpc::Metrics),
+) -> Metrics {
     let build = Build { version: env!("CARGO_PKG_VERSION"), commit: COMMIT, started: clock.now() };
     let readings = reports::readings(Arc::clone(registry), clock.clone());
     let mut metrics = Metrics::new(&build, readings);
     registry.metrics().register(metrics.registry_mut());
+    sources.register(metrics.registry_mut());
     grpc.register(metrics.registry_mut());
     metrics
 }

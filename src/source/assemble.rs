@@ -46,12 +46,8 @@ pub fn roles(
     selector: &[LabelMatcher],
     page: &[RawSeries],
 ) -> (BTreeMap<Role, RoleSeries>, BTreeSet<Role>) {
-    let matchers: Vec<Matcher<'_>> = selector.iter().map(Matcher::new).collect();
-    let chosen: Vec<&RawSeries> = page
-        .iter()
-        .filter(|raw| matchers.iter().all(|matcher| matcher.accepts(raw)))
-        .filter(|raw| of_model(preset, model, raw))
-        .collect();
+    let selection = Selection::new(preset, model, selector);
+    let chosen: Vec<&RawSeries> = page.iter().filter(|raw| selection.accepts(raw)).collect();
     let mut found = BTreeMap::new();
     for family in preset.families {
         if !found.contains_key(&family.role)
@@ -67,6 +63,29 @@ pub fn roles(
         lazy.filter(|role| !found.contains_key(role)).collect()
     };
     (found, zero)
+}
+
+/// Which series of a page are meant: those of the served model that the matchers accept.
+#[derive(Debug)]
+pub struct Selection<'a> {
+    model: Option<(&'a Preset, &'a str)>,
+    matchers: Vec<Matcher<'a>>,
+}
+
+impl<'a> Selection<'a> {
+    /// The selection of a trigger, its patterns compiled once.
+    #[must_use]
+    pub fn new(preset: &'a Preset, model: Option<&'a str>, selector: &'a [LabelMatcher]) -> Self {
+        let model = model.map(|model| (preset, model));
+        Self { model, matchers: selector.iter().map(Matcher::new).collect() }
+    }
+
+    /// Whether a series is meant.
+    #[must_use]
+    pub fn accepts(&self, raw: &RawSeries) -> bool {
+        self.matchers.iter().all(|matcher| matcher.accepts(raw))
+            && self.model.is_none_or(|(preset, model)| of_model(preset, Some(model), raw))
+    }
 }
 
 fn of_model(preset: &Preset, model: Option<&str>, raw: &RawSeries) -> bool {
@@ -150,6 +169,7 @@ fn largest_per_instant(mut samples: Vec<Sample>) -> Series {
 }
 
 /// A label matcher that is ready to be applied.
+#[derive(Debug)]
 struct Matcher<'a> {
     matcher: &'a LabelMatcher,
     regex: Option<Regex>,

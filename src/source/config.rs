@@ -117,6 +117,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Direct scrape cannot be set up.
+    #[error("direct scrape cannot be set up")]
+    Scrape(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another setting cannot be used.
     #[error("datasource {name}: {problem}")]
     Setting {

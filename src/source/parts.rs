@@ -12,4 +12,6 @@ pub(crate) mod gateway;
 pub(crate) mod latency;
 pub(crate) mod own;
 
+pub(crate) mod direct;
+
 pub(crate) mod join;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use std::time::Duration;
+
 use crate::engine::observation::Latency;
 
 /// The preset of metric names.
@@ -217,4 +219,6 @@ pub struct Target {
     pub latency_quantile: f64,
     /// Whether GPU metrics are wanted (a GPU target is set, or `engine: gpu`).
     pub gpu: bool,
+    /// Time between readings.
+    pub tick: Duration,
 }

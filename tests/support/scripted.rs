@@ -189,6 +189,7 @@ fn target(reference: &Reference) -> Target {
         latencies: Vec::new(),
         latency_quantile: 0.95,
         gpu: false,
+        tick: std::time::Duration::from_secs(15),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::observation::{
     Role,
 };
 use crate::engine::units::Timestamp;
-use crate::source::assemble::{RawSeries, selects};
+use crate::source::assemble::{RawSeries, Selection};
 use crate::source::exposition::Wanted;
 use crate::source::parts::asking::{Notes, searched};
 use crate::source::parts::gateway;
@@ -85,8 +85,8 @@ impl Shown {
     fn take_engine(&mut self, reading: Reading, target: &Target) {
         let preset = preset(target.engine);
         let pods = reading.pods(&preset, target.model.as_deref(), &target.selector);
-        let keep =
-            |row: &RawSeries| selects(&preset, target.model.as_deref(), &target.selector, row);
+        let selection = Selection::new(&preset, target.model.as_deref(), &target.selector);
+        let keep = |row: &RawSeries| selection.accepts(row);
         for latency in &target.latencies {
             let quantile = target.latency_quantile;
             let read = reading.latency(&preset, *latency, quantile, &keep);
@@ -104,6 +104,8 @@ impl Shown {
 
     fn take_held(&mut self, reading: Reading, at: Timestamp, target: &Target) {
         let ways: Vec<&Asked> = gateways(target).iter().flat_map(|one| asked(*one)).collect();
+        let preset = preset(target.engine);
+        let selection = Selection::new(&preset, None, &target.gateway_selector);
         let rows: Vec<RawSeries> = reading
             .pages
             .iter()
@@ -111,7 +113,7 @@ impl Shown {
             .flat_map(|(address, page)| {
                 page.series.iter().map(move |row| on_page(row.clone(), address))
             })
-            .filter(|row| crate::source::assemble::matches(&target.gateway_selector, &row.labels))
+            .filter(|row| selection.accepts(row))
             .collect();
         self.notes.faults.extend(reading.faults);
         let names: Vec<&str> =
@@ -153,7 +155,9 @@ fn gateways(target: &Target) -> Vec<Gateway> {
 fn held_names(target: &Target) -> Wanted {
     let ways = gateways(target);
     let ways = ways.iter().flat_map(|one| asked(*one));
-    Wanted::names(ways.flat_map(|way| way.held.iter().chain(way.arrivals).chain(way.alive)).copied())
+    Wanted::names(
+        ways.flat_map(|way| way.held.iter().chain(way.arrivals).chain(way.alive)).copied(),
+    )
 }
 
 /// Series of two pages are told apart as a server's are: by the instance.

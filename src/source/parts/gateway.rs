@@ -9,9 +9,9 @@ use crate::source::assemble::RawSeries;
 use crate::source::parts::asking::{Asking, Notes, searched};
 use crate::source::parts::own::{self, Question};
 use crate::source::plan;
-use crate::source::preset::{Asked, asked};
+use crate::source::preset::{Asked, Tenant, asked};
 use crate::source::tenancy::confined;
-use crate::spec::Gateway;
+use crate::spec::{Gateway, Target};
 
 /// Arrivals are counted over the last minute: longer than two scrapes, shorter than a cold start.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ pub(crate) async fn read(
     window: Duration,
 ) -> (Option<GatewayReading>, Notes) {
     let preset = async {
-        match asking.target.gateway {
+        match asking.target.gateway.filter(|_| asking.target.activation_endpoints.is_empty()) {
             Some(gateway) => Some(preset(asking, gateway, window).await),
             None => None,
         }
@@ -42,6 +42,35 @@ pub(crate) async fn read(
         notes.add(note);
     }
     (reading, notes)
+}
+
+/// What pages of a gateway show, asked in one way; `None` when none of its families is there.
+///
+/// A counter that appears between two reads of a page already counts from zero there, so births need
+/// no question of their own. The page of a gateway for one namespace need not name it.
+pub(crate) fn on_pages(
+    way: &Asked,
+    target: &Target,
+    rows: &[RawSeries],
+    at: Timestamp,
+) -> Option<GatewayReading> {
+    let names = || way.held.iter().chain(way.arrivals).chain(way.alive);
+    let rows: Vec<RawSeries> = rows
+        .iter()
+        .filter(|row| names().any(|name| row.name == *name) && of_tenant(way, target, row))
+        .cloned()
+        .collect();
+    (!rows.is_empty()).then(|| summed(way, &rows, at, 0.0))
+}
+
+fn of_tenant(way: &Asked, target: &Target, row: &RawSeries) -> bool {
+    let namespace = target.namespace.as_str();
+    match way.tenant {
+        Tenant::Label(label) => row.labels.get(label).is_none_or(|value| value == namespace),
+        Tenant::Prefix(label) => row.labels.get(label).is_none_or(|value| {
+            value.split_once('/').is_some_and(|(within, _)| within == namespace)
+        }),
+    }
 }
 
 /// Two places show one demand: the larger counts, and zero only where both are read.
@@ -108,17 +137,23 @@ async fn understood(
     rows: &[RawSeries],
     window: Duration,
 ) -> GatewayReading {
-    let newest = rows.iter().filter_map(|row| row.series.latest()).map(|sample| sample.at).max();
     let counters = best(rows, way.arrivals);
     let born = if way.edge { births(asking, &counters, window).await } else { 0.0 };
-    let from = asking.at.minus(MINUTE);
+    summed(way, rows, asking.at, born)
+}
+
+/// The reading of the series of one way; `born` is what counters began with in the last minute.
+fn summed(way: &Asked, rows: &[RawSeries], at: Timestamp, born: f64) -> GatewayReading {
+    let newest = rows.iter().filter_map(|row| row.series.latest()).map(|sample| sample.at).max();
+    let counters = best(rows, way.arrivals);
+    let from = at.minus(MINUTE);
     let arrived = counters.iter().map(|row| increase(&row.series, from)).sum::<f64>() + born;
     let arrivals = (!counters.is_empty()).then_some(arrived);
     let held = if way.edge { arrivals } else { held(way, rows, newest) };
     GatewayReading {
         held,
         arrivals_per_second: arrivals.map(|count| count / MINUTE.as_secs_f64()),
-        age: newest.map(|at| asking.at.since(at)),
+        age: newest.map(|newest| at.since(newest)),
     }
 }
 
@@ -216,7 +251,7 @@ mod tests {
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
     use crate::source::preset::asked;
-    use crate::spec::Gateway;
+    use crate::spec::{Gateway, Target};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_700_000_000_000 + seconds * 1000)

@@ -30,6 +30,7 @@ fn target() -> Target {
         latencies: vec![Latency::Ttft],
         latency_quantile: 0.95,
         gpu: false,
+        tick: std::time::Duration::from_secs(15),
     }
 }
 
