@@ -267,7 +267,9 @@ impl Reader {
     async fn hinted(&mut self, asking: Asking<'_>, mut observation: Observation) -> Observation {
         let preset = preset(self.target.engine);
         let asleep = observation.workload.spec_replicas == Some(0);
-        if !observation.pods.is_empty() || asleep || preset.families.is_empty() {
+        // A server that just failed is not asked for a hint: the tick would outlast its interval.
+        let failing = !observation.faults.is_empty();
+        if !observation.pods.is_empty() || asleep || failing || preset.families.is_empty() {
             return observation;
         }
         let fresh = |asked: Timestamp| asking.at.since(asked) < CANDIDATES_EVERY;
