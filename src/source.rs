@@ -326,7 +326,10 @@ impl Queried {
         let preset = preset(self.target.engine);
         let asleep = observation.workload.spec_replicas == Some(0);
         let scraped = matches!(self.target.source, SourceRef::Endpoints { .. });
-        if !observation.pods.is_empty() || asleep || scraped || preset.families.is_empty() {
+        // A server that just failed is not asked for a hint: the tick would outlast its interval.
+        let failing = !observation.faults.is_empty();
+        let elsewhere = asleep || scraped || failing || preset.families.is_empty();
+        if !observation.pods.is_empty() || elsewhere {
             return observation;
         }
         let fresh = |asked: Timestamp| asking.at.since(asked) < CANDIDATES_EVERY;

@@ -277,14 +277,16 @@ async fn a_tenants_queries_reach_the_server_confined() {
     let server = Server::start(|_| vector("")).await;
     let mut config = config(&server);
     config.tenancy = Tenancy::Namespace;
+    // Not the label by which the gateway is asked: that one is confined all the same.
+    config.tenant_labels = Some(vec!["namespace".to_owned()]);
     let sources = sources(config, Clock::system());
     let mut target = one_signal();
     let queries = ["sum(a) or sum(b offset 5m)", "up{namespace=\"other\"}", "sum("];
     target.own =
         queries.map(|query| OwnQuery { name: "s".to_owned(), query: query.to_owned() }).to_vec();
-    target.gateway = Some(Gateway::LlmD);
+    target.gateway = Some(Gateway::KedaHttp);
     target.gateway_selector = vec![prescale::spec::LabelMatcher {
-        label: "namespace".to_owned(),
+        label: "route_namespace".to_owned(),
         op: prescale::spec::MatchOp::Equal,
         value: "other".to_owned(),
     }];

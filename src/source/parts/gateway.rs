@@ -1,5 +1,6 @@
 //! Demand that shows outside of the pods: a gateway preset, or the user's own activation query.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::observation::{Fault, FaultKind, GatewayReading};
@@ -126,8 +127,14 @@ fn refused(asking: Asking<'_>, ways: &[Asked]) -> Option<Fault> {
     if ways.is_empty() {
         return Some(fault("gateway (not supported in this version)"));
     }
-    let labels = asking.datasource.tenant_labels()?;
-    let within = confined(&asking.target.gateway_selector, &asking.target.namespace, labels);
+    let mut labels = asking.datasource.tenant_labels()?.to_vec();
+    // Where the user names the gateway's own label, the template leaves it out: whatever the
+    // administrator lists, it is confined too.
+    labels.extend(ways.iter().filter_map(|way| match way.tenant {
+        Tenant::Label(label) => Some(label.to_owned()),
+        Tenant::Prefix(_) => None,
+    }));
+    let within = confined(&asking.target.gateway_selector, &asking.target.namespace, &labels);
     (!within).then(|| fault("gatewaySelector (selects another namespace)"))
 }
 
@@ -149,7 +156,7 @@ fn summed(way: &Asked, rows: &[RawSeries], at: Timestamp, born: f64) -> GatewayR
     let from = at.minus(MINUTE);
     let arrived = counters.iter().map(|row| increase(&row.series, from)).sum::<f64>() + born;
     let arrivals = (!counters.is_empty()).then_some(arrived);
-    let held = if way.edge { arrivals } else { held(way, rows, newest) };
+    let held = if way.edge { arrivals } else { held(way, rows) };
     GatewayReading {
         held,
         arrivals_per_second: arrivals.map(|count| count / MINUTE.as_secs_f64()),
@@ -158,25 +165,34 @@ fn summed(way: &Asked, rows: &[RawSeries], at: Timestamp, born: f64) -> GatewayR
 }
 
 /// Requests held, summed over flows and replicas. A living gateway without a series of its own holds
-/// nothing; a series that ended before the newest sample of the page belonged to a flow that is over.
-fn held(way: &Asked, rows: &[RawSeries], newest: Option<Timestamp>) -> Option<f64> {
+/// nothing; a series that ended before the newest sample of its page belonged to a flow that is over,
+/// and a page that ended before the others to a replica that is gone.
+fn held(way: &Asked, rows: &[RawSeries]) -> Option<f64> {
     let gauges = best(rows, way.held);
     if gauges.is_empty() {
         let alive = rows.iter().any(|row| way.alive.contains(&row.name.as_str()));
         return alive.then_some(0.0);
     }
-    let page = |row: &RawSeries| (label(row, "instance"), label(row, "pod"));
+    let mut pages: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+    for row in rows {
+        if let Some(sample) = row.series.latest() {
+            let newest = pages.entry(page(row)).or_insert(sample.at);
+            *newest = sample.at.max(*newest);
+        }
+    }
+    let newest = pages.values().max().copied()?;
     let current = |row: &&RawSeries| {
-        let page_newest = rows
-            .iter()
-            .filter(|other| page(other) == page(row))
-            .filter_map(|other| other.series.latest())
-            .map(|sample| sample.at)
-            .max();
-        row.series.latest().map(|sample| sample.at) == page_newest.or(newest)
+        let stamp = row.series.latest().map(|sample| sample.at);
+        let ended = pages.get(&page(row)).copied();
+        stamp == ended && ended.is_some_and(|ended| newest.since(ended) <= MINUTE)
     };
     let values = gauges.into_iter().filter(current);
     Some(values.filter_map(|row| row.series.latest()).map(|sample| sample.value.max(0.0)).sum())
+}
+
+/// The page that a series stands on.
+fn page(row: &RawSeries) -> (String, String) {
+    (label(row, "instance"), label(row, "pod"))
 }
 
 fn label(row: &RawSeries, name: &str) -> String {
@@ -286,8 +302,24 @@ mod tests {
             (vec![row("llm_d_epp_request_total", "", &[(30, 8.0)])], None),
         ];
         for (page, expected) in rows {
-            let newest = page.iter().filter_map(|r| r.series.latest()).map(|s| s.at).max();
-            assert_eq!(held(way, &page, newest), expected, "{page:?}");
+            assert_eq!(held(way, &page), expected, "{page:?}");
+        }
+    }
+
+    #[test]
+    fn a_replica_of_the_gateway_that_is_gone_holds_nothing() {
+        let way: &Asked = &asked(Gateway::KedaHttp)[0];
+        let of = |pod: &str, samples: &[(i64, f64)]| {
+            let mut row = row("interceptor_request_concurrency", "", samples);
+            row.labels.insert("pod".to_owned(), pod.to_owned());
+            row
+        };
+        let rows = [
+            (vec![of("a", &[(0, 5.0)]), of("b", &[(90, 1.0)])], Some(1.0)),
+            (vec![of("a", &[(75, 5.0)]), of("b", &[(90, 1.0)])], Some(6.0)),
+        ];
+        for (page, expected) in rows {
+            assert_eq!(held(way, &page), expected, "{page:?}");
         }
     }
 

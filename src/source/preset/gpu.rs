@@ -18,7 +18,7 @@ pub(crate) const PRESET: Preset = Preset {
         Family::mean(Role::GpuUtilization, &["DCGM_FI_PROF_GR_ENGINE_ACTIVE"]),
         Family::mean(Role::GpuUtilization, &["gpu_gfx_activity", "gpu_usage"]).times(PERCENT),
         Family::sum(Role::GpuMemoryUsed, &["DCGM_FI_DEV_FB_USED"]).times(MEBIBYTE),
-        Family::sum(Role::GpuMemoryUsed, &["gpu_used_vram", "gpu_used_memory"]).times(MEGABYTE),
+        Family::sum(Role::GpuMemoryUsed, &["gpu_used_vram"]).times(MEGABYTE),
         Family {
             also: &["DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_RESERVED"],
             ..Family::sum(Role::GpuMemoryTotal, &["DCGM_FI_DEV_FB_FREE"]).times(MEBIBYTE)

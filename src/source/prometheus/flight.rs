@@ -15,8 +15,18 @@ use crate::source::prometheus::answer::{Answer, Data};
 /// Scalers of one tick are spread by less than this.
 const KEPT: Duration = Duration::from_secs(20);
 
-/// Samples kept in all: at some 50 bytes with its share of labels, 50 MiB.
-const SAMPLES_MAX: usize = 1_000_000;
+/// Ticks of the last hour may be read again after a restart, beside those of now; answers further
+/// ahead are left over from a clock that was set back.
+const FUTURE_MAX: Duration = Duration::from_secs(2 * 3600);
+
+/// What may be kept in all, in samples of 16 bytes: some 32 MiB.
+const WEIGHT_MAX: usize = 2_000_000;
+
+/// What the labels of a series weigh, in samples: about 1 KiB.
+const LABELS_WEIGHT: usize = 64;
+
+/// Weighing walks through everything kept: once a second of ticks is enough.
+const WEIGHED_EVERY: Duration = Duration::from_secs(1);
 
 type Key = (Timestamp, String);
 type Cell<E> = Arc<OnceCell<Result<Arc<Answer>, E>>>;
@@ -24,12 +34,19 @@ type Cell<E> = Arc<OnceCell<Result<Arc<Answer>, E>>>;
 /// The queries under way and the answers kept, of one datasource; `E` is a failure.
 #[derive(Debug)]
 pub(crate) struct Flights<E> {
-    cells: Mutex<BTreeMap<Key, Cell<E>>>,
+    kept: Mutex<Kept<E>>,
+}
+
+#[derive(Debug)]
+struct Kept<E> {
+    cells: BTreeMap<Key, Cell<E>>,
+    weighed: Timestamp,
 }
 
 impl<E> Default for Flights<E> {
     fn default() -> Self {
-        Self { cells: Mutex::new(BTreeMap::new()) }
+        let kept = Kept { cells: BTreeMap::new(), weighed: Timestamp::default() };
+        Self { kept: Mutex::new(kept) }
     }
 }
 
@@ -53,33 +70,36 @@ impl<E: Clone> Flights<E> {
     }
 
     fn cell(&self, query: &str, at: Timestamp) -> Cell<E> {
-        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (at, query.to_owned());
-        if let Some(cell) = cells.get(&key) {
+        if let Some(cell) = kept.cells.get(&key) {
             return Arc::clone(cell);
         }
-        forget(&mut cells, at);
+        kept.forget(at);
         let cell = Cell::default();
-        cells.insert(key, Arc::clone(&cell));
+        kept.cells.insert(key, Arc::clone(&cell));
         cell
     }
 }
 
-/// Drops what is too old, then the oldest while there is too much. A clock set back leaves answers
-/// "from the future": those are dropped too.
-fn forget<E>(cells: &mut BTreeMap<Key, Cell<E>>, now: Timestamp) {
-    let current = |at: Timestamp| now.since(at) <= KEPT && at.since(now) <= KEPT;
-    if cells.first_key_value().is_some_and(|((at, _), _)| !current(*at))
-        || cells.last_key_value().is_some_and(|((at, _), _)| !current(*at))
-    {
-        cells.retain(|(at, _), _| current(*at));
-    }
-    // Counted once per tick instant, not per query: the sum is only needed when a tick begins.
-    if cells.last_key_value().is_some_and(|((at, _), _)| *at < now) {
-        let mut samples: usize = cells.values().map(weight).sum();
-        while samples > SAMPLES_MAX {
-            let Some((_, cell)) = cells.pop_first() else { break };
-            samples = samples.saturating_sub(weight(&cell));
+impl<E> Kept<E> {
+    /// Drops what is too old, and what a clock that was set back left in the future; then, now and
+    /// again, the oldest while there is too much. Whoever waits for an answer keeps it.
+    fn forget(&mut self, now: Timestamp) {
+        while self.cells.first_key_value().is_some_and(|((at, _), _)| now.since(*at) > KEPT) {
+            self.cells.pop_first();
+        }
+        while self.cells.last_key_value().is_some_and(|((at, _), _)| at.since(now) > FUTURE_MAX) {
+            self.cells.pop_last();
+        }
+        if now.since(self.weighed) < WEIGHED_EVERY && self.weighed <= now {
+            return;
+        }
+        self.weighed = now;
+        let mut weight_kept: usize = self.cells.values().map(weight).sum();
+        while weight_kept > WEIGHT_MAX {
+            let Some((_, cell)) = self.cells.pop_first() else { break };
+            weight_kept = weight_kept.saturating_sub(weight(&cell));
         }
     }
 }
@@ -87,8 +107,10 @@ fn forget<E>(cells: &mut BTreeMap<Key, Cell<E>>, now: Timestamp) {
 fn weight<E>(cell: &Cell<E>) -> usize {
     match cell.get() {
         Some(Ok(answer)) => match &answer.data {
-            Data::Vector(elements) => elements.len() * 4,
-            Data::Matrix(rows) => rows.iter().map(|row| row.series.samples().len() + 8).sum(),
+            Data::Vector(elements) => elements.len() * LABELS_WEIGHT,
+            Data::Matrix(rows) => {
+                rows.iter().map(|row| row.series.samples().len() + LABELS_WEIGHT).sum()
+            }
             Data::Scalar(_) | Data::Text(_) => 1,
         },
         Some(Err(_)) | None => 1,
@@ -146,5 +168,28 @@ mod tests {
             })
             .await;
         assert_eq!(answered.map(|answer| answer.data.clone()), Ok(Data::Scalar(2.0)));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_has_a_limit() {
+        use crate::source::prometheus::answer::Element;
+        let flights: Flights<()> = Flights::default();
+        let asked = Cell::new(0);
+        let ask = async |time: i64| {
+            let large = || async {
+                asked.set(asked.get() + 1);
+                let element = Element { labels: [].into(), value: 0.0 };
+                let data = Data::Vector(vec![element; 12_000]);
+                Ok(Arc::new(Answer { data, partial: false }))
+            };
+            flights.answer("x", at(time), large).await.expect("answered");
+        };
+        for time in 0..10 {
+            ask(time).await;
+        }
+        ask(0).await;
+        assert_eq!(asked.get(), 11, "the oldest was kept");
+        ask(9).await;
+        assert_eq!(asked.get(), 11, "the newest was not kept");
     }
 }
