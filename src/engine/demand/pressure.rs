@@ -105,9 +105,9 @@ impl Pressure {
         let now = signals.fresh.now;
         let supply = &signals.supply;
         let Some(ready) = supply.ready else { return };
-        let patient = self
-            .asked
-            .is_some_and(|asked| ready < asked.replicas || now.since(asked.at) < cold_start);
+        let patient = self.asked.is_some_and(|asked| {
+            asked.at <= now && (ready < asked.replicas || now.since(asked.at) < cold_start)
+        });
         if !patient && supply.loading == 0 {
             self.asked = Some(Asked { replicas: ready.saturating_add(1), at: now, cause });
         } else if let Some(asked) = &mut self.asked {
