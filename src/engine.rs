@@ -26,3 +26,6 @@ pub mod decide;
 pub mod step;
 
 pub mod invariants;
+
+#[cfg(test)]
+mod properties;

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::numeric::{fade, share};
+use crate::engine::numeric::{count, fade, share};
 use crate::engine::observation::Role;
 use crate::engine::setup::CapacitySeed;
-use crate::engine::signals::{PodReading, Signals};
+use crate::engine::signals::{Bound, PodReading, Signals};
 use crate::engine::units::Timestamp;
 
 pub use learned::Learned;
@@ -29,6 +29,8 @@ const SHAPE_HALF_LIFE: Duration = Duration::from_mins(10);
 const SHAPE_RATE_MIN: f64 = 0.05;
 /// A KV cache fuller than this preempts: the replica is saturated, queue or not.
 const KV_FULL: f64 = 0.9;
+/// A batch is full from here on of the largest one lately seen.
+const BATCH_FULL: f64 = 0.9;
 /// Prompt tokens per output token above which prefill binds: engines prefill about ten times as
 /// many tokens per second as they generate. Below, a saturated replica says nothing about P.
 const PREFILL_BOUND: f64 = 10.0;
@@ -57,8 +59,13 @@ pub struct Capacity {
     pub requests: Learned,
     /// The most requests one replica ran without a queue, fading.
     pub running_without_queue: Option<f64>,
+    /// The most requests one replica ran at all, fading: a full batch.
+    pub running_most: Option<f64>,
     /// Mean request size.
     pub shape: Option<Shape>,
+    /// Share of one KV cache that a running request holds, and when it was last seen: sizes a queue
+    /// where tokens are not counted.
+    pub cache_per_request: Option<(f64, Timestamp)>,
     /// When the last window was learned from.
     pub learned_at: Option<Timestamp>,
 }
@@ -89,6 +96,7 @@ impl Capacity {
             self.kv_tokens = Some(tokens).filter(|tokens| *tokens >= 1.0).or(self.kv_tokens);
         }
         self.learn_shape(signals, now);
+        self.learn_cache(signals, now);
         let due = self.learned_at.is_none_or(|at| now.since(at) >= WINDOW || at > now);
         if !due {
             return;
@@ -99,8 +107,9 @@ impl Capacity {
     }
 
     fn learn_rates(&mut self, signals: &Signals, slow: bool, now: Timestamp) {
-        let awake = signals.serving.values().filter(|pod| !pod.engine_asleep());
-        let (full, free): (Vec<_>, Vec<_>) = awake.partition(|pod| is_saturated(pod, slow));
+        let most = self.running_most.unwrap_or(0.0);
+        let (full, free): (Vec<_>, Vec<_>) =
+            signals.believed().partition(|pod| is_saturated(pod, slow, most));
         let saturated = !full.is_empty();
         let pods = if saturated { full } else { free };
         let best = |role| pods.iter().filter_map(|pod| pod.rate(role)).reduce(f64::max);
@@ -117,24 +126,32 @@ impl Capacity {
     }
 
     fn learn_running(&mut self, signals: &Signals, now: Timestamp) {
-        let without_queue = signals
-            .serving
-            .values()
-            .filter(|pod| pod.waiting_range.is_some_and(|(_, most)| most <= 0.0))
-            .filter_map(|pod| pod.level(Role::Running))
-            .filter(|running| *running >= 1.0)
-            .reduce(f64::max);
         let elapsed = self.learned_at.map_or(Duration::ZERO, |at| now.since(at));
-        let known =
-            self.running_without_queue.map(|most| (most * fade(elapsed, HALF_LIFE)).max(1.0));
-        self.running_without_queue = match (known, without_queue) {
-            (Some(known), Some(seen)) => Some(known.max(seen)),
-            (known, seen) => known.or(seen),
+        let most = |before: Option<f64>, seen: Option<f64>| {
+            let before = before.map(|before| (before * fade(elapsed, HALF_LIFE)).max(1.0));
+            before.into_iter().chain(seen.filter(|seen| *seen >= 1.0)).reduce(f64::max)
         };
+        let running = |pod: &PodReading| pod.level(Role::Running);
+        let free = |pod: &&PodReading| pod.waiting_range.is_some_and(|(_, most)| most <= 0.0);
+        let without = signals.believed().filter(free).filter_map(running).reduce(f64::max);
+        self.running_without_queue = most(self.running_without_queue, without);
+        let ever = signals.believed().filter_map(running).reduce(f64::max);
+        self.running_most = most(self.running_most, ever);
+    }
+
+    fn learn_cache(&mut self, signals: &Signals, now: Timestamp) {
+        let running = signals.totals.level(Role::Running, Bound::Low);
+        let used = signals.totals.kv_used.read(Bound::Low);
+        let Some(running) = running.filter(|running| *running >= 1.0) else { return };
+        let Some(seen) = used.and_then(|used| share(used, running)) else { return };
+        let mixed = |(before, at): (f64, Timestamp)| {
+            fade(now.since(at), SHAPE_HALF_LIFE).mul_add(before - seen, seen)
+        };
+        self.cache_per_request = Some((self.cache_per_request.map_or(seen, mixed), now));
     }
 
     fn learn_shape(&mut self, signals: &Signals, now: Timestamp) {
-        let rate = |role| signals.totals.rate(role, crate::engine::signals::Bound::Low);
+        let rate = |role| signals.totals.rate(role, Bound::Low);
         let Some(finished) = rate(Role::Finished).filter(|rate| *rate >= SHAPE_RATE_MIN) else {
             return;
         };
@@ -167,12 +184,16 @@ impl Shape {
     }
 }
 
-/// A queue throughout the window, or too slow with one, or a full cache.
-fn is_saturated(pod: &PodReading, slow: bool) -> bool {
-    let queued_throughout = pod.waiting_range.is_some_and(|(least, _)| least > 0.0);
+/// A queue, and something that says why: a missed objective, a full cache, or, with a queue
+/// throughout the window, a full batch. A queue alone is not saturation: engines count requests that
+/// wait for an adapter or a transfer, and a gauge may be stuck.
+fn is_saturated(pod: &PodReading, slow: bool, running_most: f64) -> bool {
     let queued = pod.level(Role::Waiting).is_some_and(|waiting| waiting > 0.0);
+    let throughout = pod.waiting_range.is_some_and(|(least, _)| least > 0.0);
     let full = pod.level(Role::KvUsage).is_some_and(|usage| usage > KV_FULL);
-    queued_throughout || queued && (slow || full)
+    let running = pod.level(Role::Running);
+    let batch = running.is_some_and(|running| running >= BATCH_FULL * running_most);
+    queued && (slow || full) || throughout && batch
 }
 
 fn mean<'a>(
@@ -180,5 +201,5 @@ fn mean<'a>(
     of: impl Fn(&PodReading) -> Option<f64>,
 ) -> Option<f64> {
     let values: Vec<f64> = pods.filter_map(of).collect();
-    share(values.iter().sum(), f64::from(crate::engine::numeric::count(values.len())))
+    share(values.iter().sum(), f64::from(count(values.len())))
 }

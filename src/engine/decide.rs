@@ -39,7 +39,7 @@ pub struct Case<'a> {
 #[must_use]
 pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
     let state = table::state(facts);
-    let mut reasons = Facts::reasons(case.signals, case.setup, case.timings);
+    let mut reasons = Facts::reasons(case.signals, case.observation, case.setup, case.timings);
     let want = wanted(case, state, facts, memory, &mut reasons);
     let current = case.signals.supply.current;
     let unmasked = match want {

@@ -147,3 +147,96 @@ fn masked_only_in_shadow(setup: &Setup, decision: &Decision) -> bool {
         decision.verdict == decision.unmasked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Invariant, number, violations};
+    use crate::engine::decision::{Decision, Reason, State, Term, TermKind, Verdict};
+    use crate::engine::memory::Memory;
+    use crate::engine::observation::Observation;
+    use crate::engine::setup::{
+        CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy, Targets,
+    };
+    use crate::engine::units::{Ratio, Replicas, Timestamp};
+
+    fn setup() -> Setup {
+        Setup {
+            family: Family::Llm,
+            has_kv: true,
+            targets: Targets::default(),
+            gpu: GpuTargets::default(),
+            objectives: Objectives::default(),
+            own: Vec::new(),
+            activation: 0.0,
+            wake_path: false,
+            idle_after: Duration::from_mins(5),
+            activation_timeout: None,
+            strategy: Strategy::Auto,
+            lead: Lead::Learned,
+            capacity: CapacitySeed::default(),
+            min_replicas: None,
+            max_replicas: Some(Replicas::new(8)),
+            replicas_limit: Replicas::new(1000),
+            headroom: Ratio::try_new(0.7).unwrap(),
+            on_no_data: OnNoData::Hold,
+            hpa_tolerance: None,
+            tick: Duration::from_secs(15),
+        }
+    }
+
+    fn scale(replicas: u32, sent: u32, active: bool) -> Verdict {
+        Verdict::Scale { replicas: Replicas::new(replicas), sent: Replicas::new(sent), active }
+    }
+
+    /// A decision in `state` after four replicas, with four there.
+    fn broken(state: State, verdict: Verdict, change: impl Fn(&mut Decision)) -> Vec<Invariant> {
+        let mut decision = Decision {
+            at: Timestamp::from_unix_ms(0),
+            state,
+            unmasked: verdict.clone(),
+            verdict,
+            terms: Vec::new(),
+            reasons: vec![Reason::NoDemand],
+            data_age: None,
+            current: Some(Replicas::new(4)),
+            ready: Some(Replicas::new(4)),
+            serving: true,
+        };
+        change(&mut decision);
+        let memory = Memory { last: Some(4), ..Memory::default() };
+        violations(&setup(), &Observation::empty(decision.at), &memory, &decision)
+    }
+
+    #[test]
+    fn every_broken_rule_is_named() {
+        let none = |_: &mut Decision| {};
+        assert_eq!(broken(State::Fresh, scale(2, 2, true), none), []);
+        assert_eq!(broken(State::Hold, scale(4, 4, true), none), []);
+        for state in [State::Hold, State::Partial, State::Waking, State::Asleep, State::Blind] {
+            let rules = broken(state, scale(2, 2, true), none);
+            assert_eq!(rules, [Invariant::NeverLoweredBlindly], "{state}");
+        }
+        let zero = broken(State::Fresh, scale(0, 0, false), none);
+        assert_eq!(zero, [Invariant::SleepsOnEvidence]);
+        let slept = broken(State::Fresh, scale(0, 0, false), |decision| {
+            decision.reasons = vec![Reason::Sleep { idle: Duration::from_mins(5) }];
+        });
+        assert_eq!(slept, []);
+        assert_eq!(broken(State::Fresh, scale(9, 9, true), none), [Invariant::InRange]);
+        let active = broken(State::Fresh, scale(4, 4, false), none);
+        assert!(active.contains(&Invariant::ActiveMeansReplicas));
+        let masked = broken(State::Fresh, scale(4, 4, true), |decision| {
+            decision.verdict = scale(0, 0, false);
+        });
+        assert_eq!(masked, [Invariant::MaskedOnlyInShadow]);
+        let mute = broken(State::Fresh, scale(4, 4, true), |decision| decision.reasons.clear());
+        assert_eq!(mute, [Invariant::HasReasons]);
+        let wild = broken(State::Fresh, scale(4, 4, true), |decision| {
+            decision.terms = vec![Term::flat(TermKind::Rate, f64::NAN, 4.0)];
+        });
+        assert_eq!(wild, [Invariant::InRange]);
+        assert_eq!(number(&scale(1, 2, true)), Some((1, 2, true)));
+    }
+}

@@ -145,6 +145,16 @@ impl Signals {
             && !self.partial
     }
 
+    /// The serving pods whose engine is awake and whose values were not clamped: what is learned, is
+    /// learned from these.
+    pub fn believed(&self) -> impl Iterator<Item = &PodReading> {
+        let clamped = |name: &String| self.outliers.iter().any(|outlier| outlier.pod == *name);
+        self.serving
+            .iter()
+            .filter(move |(name, pod)| !pod.engine_asleep() && !clamped(name))
+            .map(|(_, pod)| pod)
+    }
+
     /// Waiting + running + what shows outside, all of it known; `None` when some of it is not.
     ///
     /// Sleeping engines and counters take part: a gauge may be stale, a counter that moves is not.

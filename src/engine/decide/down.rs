@@ -30,70 +30,65 @@ pub(super) fn follow(
         memory.last = Some(seed);
     }
     let base = memory.last.unwrap_or(0);
-    memory.window.note(now, need.down, timings.window);
-    memory.panic.note(need.up, signals.supply.ready, now, timings.window);
-    let want = if need.up >= base {
-        need.up
-    } else if let Some((block, kept)) = blocked(signals, need, timings, memory) {
+    // One is the least that the way down leads to; from there only the idle rule leads to zero.
+    let up = need.up.max(1);
+    memory.window.note(now, need.down.max(1), timings.window);
+    memory.panic.note(up, signals.supply.ready, now, timings.window);
+    let want = if up >= base {
+        up
+    } else if let Some((block, kept)) = blocked(signals, up, timings, memory) {
         let wanted = need.up;
-        reasons.extend((kept > wanted).then_some(Reason::Kept { wanted, kept, block }));
+        reasons.push(Reason::Kept { wanted, kept, block });
         kept
     } else {
-        let lowest = base - (base / STEP_PART).max(1).min(base);
         memory.window.step(now);
-        memory.window.peak().max(need.up).max(lowest)
+        let lowest = base - (base / STEP_PART).max(1);
+        memory.window.peak().max(lowest)
     };
-    sleep_or_stay(setup, signals, (want, reasons), timings, memory)
+    if want > 1 {
+        return (want, reasons);
+    }
+    let (want, why) = sleep_or_stay(setup, signals, need, timings, memory);
+    reasons.extend(why);
+    (want, reasons)
 }
 
-/// What keeps `base`, and the replicas it keeps.
-fn blocked(
-    signals: &Signals,
-    need: &Need,
-    timings: &Timings,
-    memory: &Memory,
-) -> Option<(Block, u32)> {
+/// What keeps the last decision, and the replicas it keeps.
+fn blocked(signals: &Signals, up: u32, timings: &Timings, memory: &Memory) -> Option<(Block, u32)> {
     let now = signals.fresh.now;
     let base = memory.last.unwrap_or(0);
-    let peak = memory.window.peak().max(need.up);
+    let peak = memory.window.peak();
+    let panic = memory.panic.peak(now).filter(|peak| *peak > up);
     let loading = signals.supply.loading;
     let rows = [
-        memory.panic.peak(now).filter(|peak| *peak > need.up).map(|peak| Block::Panic { peak }),
+        panic.map(|peak| Block::Panic { peak }),
         memory.window.remaining(now, timings.window).map(|remaining| Block::Gap { remaining }),
         (peak >= base).then_some(Block::Window { peak, window: timings.window }),
         (loading > 0).then_some(Block::Loading { pods: loading }),
         memory.window.just_stepped(now, STEP_PAUSE).then_some(Block::Step),
     ];
     let block = rows.into_iter().flatten().next()?;
-    let kept = memory.panic.peak(now).map_or(base, |peak| base.max(peak));
-    Some((block, kept))
+    Some((block, base.max(panic.unwrap_or(0))))
 }
 
 /// Zero only after positive evidence for the whole idle window; one replica until then.
 fn sleep_or_stay(
     setup: &Setup,
     signals: &Signals,
-    (want, mut reasons): (u32, Vec<Reason>),
+    need: &Need,
     timings: &Timings,
     memory: &Memory,
 ) -> (u32, Vec<Reason>) {
-    if want > 1 {
-        return (want, reasons);
-    }
     let idle = memory.idle.for_at(signals.fresh.now);
-    match idle {
-        Some(idle) if idle >= timings.idle_after && may_sleep(setup, signals, memory, timings) => {
-            reasons.push(Reason::Sleep { idle });
-            reasons.extend((!signals.outside.sees_zero).then_some(Reason::NoWakePath));
-            (0, reasons)
-        }
-        _ => {
-            let (idle, needed) = (idle.unwrap_or_default(), timings.idle_after);
-            let block = Block::NotIdle { idle, needed };
-            reasons.extend((want == 0).then_some(Reason::Kept { wanted: 0, kept: 1, block }));
-            (1, reasons)
-        }
+    if let Some(idle) = idle.filter(|idle| *idle >= timings.idle_after)
+        && may_sleep(setup, signals, memory, timings)
+    {
+        let unseen = (!signals.outside.sees_zero).then_some(Reason::NoWakePath);
+        return (0, [Some(Reason::Sleep { idle }), unseen].into_iter().flatten().collect());
     }
+    let block = Block::NotIdle { idle: idle.unwrap_or_default(), needed: timings.idle_after };
+    let kept = Reason::Kept { wanted: 0, kept: 1, block };
+    (1, (need.up == 0).then_some(kept).into_iter().collect())
 }
 
 fn may_sleep(setup: &Setup, signals: &Signals, memory: &Memory, timings: &Timings) -> bool {

@@ -6,8 +6,12 @@ use crate::engine::decision::{Reason, Term};
 use crate::engine::demand::largest;
 use crate::engine::memory::{Memory, Sight};
 use crate::engine::numeric::replicas_ceil;
+use crate::engine::observation::Observation;
 use crate::engine::setup::Setup;
 use crate::engine::signals::Signals;
+
+/// More faults than these say the same thing again.
+const FAULTS_SHOWN: usize = 3;
 
 /// The timings of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +145,12 @@ impl Facts {
 
     /// What of this belongs into every decision.
     #[must_use]
-    pub fn reasons(signals: &Signals, setup: &Setup, timings: &Timings) -> Vec<Reason> {
+    pub fn reasons(
+        signals: &Signals,
+        observation: &Observation,
+        setup: &Setup,
+        timings: &Timings,
+    ) -> Vec<Reason> {
         let supply = &signals.supply;
         let mut reasons = Vec::new();
         reasons.extend(supply.current.is_none().then_some(Reason::ReplicasUnknown));
@@ -150,12 +159,17 @@ impl Facts {
             let example = supply.unread_example.clone();
             reasons.push(Reason::Unread { pods, ready, example });
         }
-        if supply.ready_pods() > 0 {
+        // Of pods that were not read at all nothing is known anyway.
+        if supply.read > 0 && supply.unread == 0 {
             reasons.extend(signals.missing.iter().map(|role| Reason::Missing { role: *role }));
         }
         let own = signals.own_missing.iter().filter_map(|idx| setup.own.get(*idx));
         reasons.extend(own.map(|own| Reason::OwnMissing { name: own.name.clone() }));
         reasons.extend(signals.partial.then_some(Reason::PartialAnswer));
+        let faults = observation.faults.iter().take(FAULTS_SHOWN);
+        reasons.extend(
+            faults.map(|fault| Reason::Fault { place: fault.place.clone(), kind: fault.kind }),
+        );
         let asleep = supply.engines_asleep;
         reasons.extend((asleep > 0).then_some(Reason::EnginesAsleep { pods: asleep }));
         reasons.extend((supply.loading > 0).then_some(Reason::Loading { pods: supply.loading }));

@@ -113,6 +113,9 @@ fn looked_for(observation: &Observation) -> String {
     if let Some(fault) = observation.faults.first() {
         return cut(fault.to_string());
     }
+    if observation.searched.is_empty() {
+        return format!("no series found for {} pods", observation.pods.len());
+    }
     let found = observation.searched.iter().filter(|searched| searched.found.is_some()).count();
     let first = observation.searched.iter().find(|searched| searched.found.is_none());
     let mut text = format!("found {found} of {} names", observation.searched.len());
@@ -132,5 +135,55 @@ fn cut(text: String) -> String {
         printable.collect()
     } else {
         printable.take(TEXT_MAX - 2).chain("..".chars()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{TEXT_MAX, refusal};
+    use crate::engine::decision::State;
+    use crate::engine::observation::{Fault, FaultKind, Observation, Searched};
+    use crate::engine::units::Timestamp;
+
+    fn observation() -> Observation {
+        Observation::empty(Timestamp::from_unix_ms(0))
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_missing_in_one_short_line() {
+        let mut faulty = observation();
+        let (place, kind) = ("datasource main".to_owned(), FaultKind::ConnectTimeout);
+        faulty.faults.push(Fault { place, kind });
+        let mut searched = observation();
+        let search = |role: &str, tried: &str, found: bool| Searched {
+            role: role.to_owned(),
+            tried: vec![tried.to_owned()],
+            found: found.then(|| tried.to_owned()),
+        };
+        searched.searched = vec![search("running", "a", true), search("waiting", "b", false)];
+        searched.candidates = vec!["vllm-0".to_owned(), "vllm-1".to_owned()];
+        let mut long = observation();
+        long.candidates = vec!["p\n".repeat(253); 5];
+        long.searched = vec![search("waiting", "b", false)];
+        let age = Some(Duration::from_secs(612));
+        let rows = [
+            (State::Blind, age, &faulty, "data stale 612 s (datasource main: connect timeout)"),
+            (State::Blind, age, &searched, "data stale 612 s (no samples from ready pods)"),
+            (State::Cold, None, &faulty, "no data yet: datasource main: connect timeout"),
+            (
+                State::Cold,
+                None,
+                &searched,
+                "no data yet: found 1 of 2 names, not waiting (b); pods that could be meant: \
+                 vllm-0, vllm-1",
+            ),
+        ];
+        for (state, age, observation, expected) in rows {
+            assert_eq!(refusal(state, age, observation).to_string(), expected);
+        }
+        let text = refusal(State::Cold, None, &long).to_string();
+        assert!(text.chars().count() <= TEXT_MAX + 40 && !text.contains('\n'), "{text}");
     }
 }

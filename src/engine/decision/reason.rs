@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::decision::term::Short;
-use crate::engine::observation::Role;
+use crate::engine::observation::{FaultKind, Role};
 
 /// What keeps a decision from going down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +99,13 @@ pub enum Reason {
     },
     /// The data source said that its answer is partial.
     PartialAnswer,
+    /// Something could not be read.
+    Fault {
+        /// Where.
+        place: String,
+        /// What kept it.
+        kind: FaultKind,
+    },
     /// One pod reports out of all proportion to the others and counts less.
     Outlier {
         /// The pod.
@@ -221,7 +228,7 @@ impl fmt::Display for Block {
                 write!(f, "{} s more data needed to go down", remaining.as_secs())
             }
             Self::Incomplete => f.write_str("required signals incomplete"),
-            Self::Loading { pods } => write!(f, "{pods} pods pending or loading"),
+            Self::Loading { pods } => write!(f, "{} pending or loading", Pods(*pods)),
             Self::Panic { peak } => write!(f, "panic: {peak} needed at the peak"),
             Self::Step => f.write_str("one replica or a fifth per minute"),
             Self::NotIdle { idle, needed } => {
@@ -247,9 +254,10 @@ impl fmt::Display for Reason {
             Self::Need { replicas } => write!(f, "demand needs {replicas}"),
             Self::Stale { age } => write!(f, "newest sample {} s old", age.as_secs()),
             Self::Held { replicas } => write!(f, "last good decision {replicas} stands"),
+            Self::Fault { place, kind } => write!(f, "{}: {}", cut(place), kind.words()),
             Self::PartialAnswer => f.write_str("data source says its answer is partial"),
-            Self::EnginesAsleep { pods } => write!(f, "{pods} pods with a sleeping engine"),
-            Self::Loading { pods } => write!(f, "{pods} pods pending or loading"),
+            Self::EnginesAsleep { pods } => write!(f, "{} with a sleeping engine", Pods(*pods)),
+            Self::Loading { pods } => write!(f, "{} pending or loading", Pods(*pods)),
             Self::CapacityUnknown => f.write_str("capacity of a replica not known yet"),
             Self::TrimAtBound { trim } => {
                 write!(f, "latency trim at its bound {}: check target or profile", Short(*trim))
@@ -294,10 +302,19 @@ impl fmt::Display for Reason {
                 write!(f, "jump at {}: {role} {read} counts as {counted} for now", cut(pod))
             }
             Self::Stuck { pods, example, limit } => {
-                let (limit, name) = (limit.as_secs(), cut(example));
-                write!(f, "{pods} pods stuck for over {limit} s ({name}): no nodes?")
+                let (limit, name, pods) = (limit.as_secs(), cut(example), Pods(*pods));
+                write!(f, "{pods} stuck for over {limit} s ({name}): no nodes?")
             }
         }
+    }
+}
+
+/// A number of pods as people write it.
+struct Pods(u32);
+
+impl fmt::Display for Pods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pod{}", self.0, if self.0 == 1 { "" } else { "s" })
     }
 }
 
@@ -310,7 +327,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Block, Reason};
-    use crate::engine::observation::Role;
+    use crate::engine::observation::{FaultKind, Role};
 
     #[test]
     fn a_reason_is_one_short_line() {
@@ -322,6 +339,7 @@ mod tests {
             Reason::Unconfirmed { pod: name.clone(), role, read, counted },
             Reason::Unread { pods, ready: pods, example: Some(name.clone()) },
             Reason::Stuck { pods, example: name.clone(), limit: span },
+            Reason::Fault { place: name.clone(), kind: FaultKind::NotAllowed },
             Reason::OwnMissing { name },
             Reason::Missing { role },
             Reason::NoWakePath,

@@ -240,7 +240,7 @@ mod tests {
             (
                 Term::ratio(TermKind::Rate, 12.0, 1.5)
                     .map(|term| term.with_backlog(0.25).trimmed(1.1)),
-                "rate 12 req/s / 1.5 per replica + 0.25 backlog x trim 1.1 -> 9.07",
+                "rate 12 req/s / 1.5 per replica + 0.25 backlog x trim 1.1 -> 9.08",
             ),
             (Some(Term::flat(TermKind::Queue, 7.0, 3.0)), "lasting queue 7 waiting -> 3"),
             (

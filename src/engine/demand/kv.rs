@@ -4,7 +4,6 @@
 use crate::engine::decision::{Term, TermKind};
 use crate::engine::demand::input::Input;
 use crate::engine::numeric::share;
-use crate::engine::observation::Role;
 
 /// The term; absent when the engine shows no KV cache.
 #[must_use]
@@ -29,12 +28,13 @@ fn target(input: &Input<'_>) -> Option<f64> {
 }
 
 /// Share of one cache that a queued request will hold: from its tokens where they are counted, else
-/// what the running ones hold on average.
+/// what running ones held lately. Not what they hold in this very tick: more of them must not make
+/// the queue look smaller.
 fn caches_per_request(input: &Input<'_>) -> Option<f64> {
     let by_tokens = input
         .capacity
         .shape
         .zip(input.capacity.kv_tokens)
         .and_then(|(shape, tokens)| share(shape.kv_tokens(), tokens));
-    by_tokens.or_else(|| share(used(input)?, input.level(Role::Running)?.max(1.0)))
+    by_tokens.or_else(|| input.capacity.cache_per_request.map(|(share, _)| share))
 }

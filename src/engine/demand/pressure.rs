@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::capacity::Capacity;
 use crate::engine::numeric::{fade, share};
 use crate::engine::observation::Role;
-use crate::engine::signals::{Bound, Signals};
+use crate::engine::signals::Signals;
 use crate::engine::units::Timestamp;
 
 /// A shorter queue is a burst that the engines work off by themselves.
@@ -64,7 +64,10 @@ impl Pressure {
     /// Notes a tick. An unreadable queue changes nothing.
     pub fn note(&mut self, signals: &Signals, capacity: &Capacity, cold_start: Duration) {
         let now = signals.fresh.now;
-        match signals.totals.level(Role::Waiting, Bound::Low) {
+        // A single pod out of all proportion is no queue that replicas would shorten.
+        let waiting: Vec<f64> =
+            signals.believed().filter_map(|pod| pod.level(Role::Waiting)).collect();
+        match (!waiting.is_empty()).then(|| waiting.iter().sum::<f64>()) {
             Some(waiting) if waiting > 0.0 => {
                 self.queue_since = Some(self.queue_since.map_or(now, |since| since.min(now)));
             }
@@ -102,9 +105,9 @@ impl Pressure {
         let now = signals.fresh.now;
         let supply = &signals.supply;
         let Some(ready) = supply.ready else { return };
-        let patient = self
-            .asked
-            .is_some_and(|asked| ready < asked.replicas || now.since(asked.at) < cold_start);
+        let patient = self.asked.is_some_and(|asked| {
+            asked.at <= now && (ready < asked.replicas || now.since(asked.at) < cold_start)
+        });
         if !patient && supply.loading == 0 {
             self.asked = Some(Asked { replicas: ready.saturating_add(1), at: now, cause });
         } else if let Some(asked) = &mut self.asked {

@@ -8,6 +8,10 @@ use crate::engine::decision::{Term, TermKind};
 use crate::engine::demand::input::Input;
 use crate::engine::observation::Role;
 
+/// Every engine with a preset batches at least this many requests by default (llama.cpp's four slots
+/// are the fewest); a fleet that was never busier must not be pinned to its size by a quiet past.
+const BATCH_MIN: f64 = 4.0;
+
 /// The term; absent once G is known, or while nothing ran without a queue.
 #[must_use]
 pub(super) fn term(input: &Input<'_>) -> Option<Term> {
@@ -20,7 +24,7 @@ pub(super) fn term(input: &Input<'_>) -> Option<Term> {
 /// The same, whether G is known or not.
 #[must_use]
 pub(super) fn need(input: &Input<'_>) -> Option<Term> {
-    let most = input.capacity.running_without_queue?;
+    let most = input.capacity.running_without_queue?.max(BATCH_MIN);
     let term = Term::ratio(TermKind::Running, input.level(Role::Running)?, most)?;
     Some(term.at_most(input.ready()?))
 }

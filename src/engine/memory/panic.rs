@@ -18,6 +18,8 @@ pub struct Panic {
 impl Panic {
     /// Notes the need of a tick with `ready` replicas.
     pub fn note(&mut self, need: u32, ready: Option<u32>, now: Timestamp, window: Duration) {
+        // No longer than from now on: clocks are set back.
+        self.held = self.held.map(|(until, peak)| (until.min(now.plus(window)), peak));
         let peak = self.peak(now).unwrap_or(0);
         let triggered =
             ready.is_some_and(|ready| ready > 0 && need >= ready.saturating_mul(FACTOR));

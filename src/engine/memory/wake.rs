@@ -47,6 +47,9 @@ impl Wake {
             *self = Self::default();
             return;
         }
+        // No promise reaches further than it could have been made now: clocks are set back.
+        self.until = self.until.map(|until| until.min(now.plus(timeout.max(GRACE))));
+        self.retry = self.retry.map(|retry| retry.min(now.plus(PAUSE_MAX)));
         if sight.loading {
             self.until = self.until.map(|until| until.max(now.plus(GRACE)));
         }

@@ -1,0 +1,329 @@
+//! Properties of the whole step, over arbitrary worlds: within limits, no NaN out, never lowered
+//! blindly, never down inside the window, more demand never fewer replicas, same input same bytes.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::engine::decision::{Decision, Verdict};
+use crate::engine::invariants::violations;
+use crate::engine::numeric::replicas_ceil;
+use crate::engine::observation::{
+    Combine, GatewayReading, Observation, OwnReading, Phase, PodObservation, Role, RoleSeries,
+};
+use crate::engine::series::{Sample, Series};
+use crate::engine::setup::{
+    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal, Setup,
+    Strategy as Scale, Targets,
+};
+use crate::engine::step::{Memory, step};
+use crate::engine::units::{Ratio, Replicas, Timestamp};
+
+const TICK: Duration = Duration::from_secs(15);
+const WINDOW: Duration = Duration::from_mins(3);
+const MAX: u32 = 40;
+
+fn ratio(value: f64) -> Ratio {
+    Ratio::try_new(value).unwrap()
+}
+
+fn setup(family: Family, own: bool, seeded: bool) -> Setup {
+    let signal =
+        OwnSignal { name: "lag".to_owned(), target: 10.0, role: OwnRole::Demand, total: true };
+    let generation = seeded.then_some(500.0);
+    Setup {
+        family,
+        has_kv: family == Family::Llm,
+        targets: Targets {
+            queue_depth: own.then_some(5.0),
+            kv_cache: Some(ratio(0.7)),
+            ..Targets::default()
+        },
+        gpu: GpuTargets { utilization: Some(ratio(0.8)), ..GpuTargets::default() },
+        objectives: Objectives::default(),
+        own: if own || family == Family::Custom { vec![signal] } else { Vec::new() },
+        activation: 0.0,
+        wake_path: true,
+        idle_after: Duration::from_mins(5),
+        activation_timeout: None,
+        strategy: Scale::Auto,
+        lead: Lead::Learned,
+        capacity: CapacitySeed {
+            generation_tokens_per_second: generation,
+            ..CapacitySeed::default()
+        },
+        min_replicas: None,
+        max_replicas: Some(Replicas::new(MAX)),
+        replicas_limit: Replicas::new(1000),
+        headroom: ratio(0.7),
+        on_no_data: OnNoData::Hold,
+        hpa_tolerance: own.then(|| ratio(0.1)),
+        tick: TICK,
+    }
+}
+
+/// One pod as generated: phase, values of its gauges and counters, missing ones absent.
+#[derive(Debug, Clone)]
+struct Pod {
+    phase: Phase,
+    gauges: Vec<(Role, Option<f64>)>,
+    per_second: f64,
+}
+
+/// One tick as generated.
+#[derive(Debug, Clone)]
+struct Tick {
+    pods: Vec<Pod>,
+    spec: Option<u32>,
+    held: Option<f64>,
+    own: Option<f64>,
+    partial: bool,
+}
+
+fn any_bits() -> BoxedStrategy<f64> {
+    prop_oneof![any::<u64>().prop_map(f64::from_bits), 0.0..100.0_f64, Just(0.0), Just(f64::NAN)]
+        .boxed()
+}
+
+fn sane() -> BoxedStrategy<f64> {
+    prop_oneof![0.0..60.0_f64, Just(0.0)].boxed()
+}
+
+fn phase() -> impl Strategy<Value = Phase> {
+    prop_oneof![
+        6 => Just(Phase::Ready),
+        1 => Just(Phase::Pending),
+        1 => Just(Phase::Loading),
+        1 => Just(Phase::Unready),
+        1 => Just(Phase::Unknown),
+    ]
+}
+
+fn pod(
+    phase: impl Strategy<Value = Phase>,
+    value: BoxedStrategy<f64>,
+    share: BoxedStrategy<f64>,
+    gaps: bool,
+) -> impl Strategy<Value = Pod> {
+    let maybe = |value: &BoxedStrategy<f64>| match gaps {
+        true => proptest::option::weighted(0.9, value.clone()).boxed(),
+        false => value.clone().prop_map(Some).boxed(),
+    };
+    (phase, maybe(&value), maybe(&value), maybe(&share), maybe(&share), value).prop_map(
+        |(phase, waiting, running, kv, gpu, per_second)| Pod {
+            phase,
+            gauges: vec![
+                (Role::Waiting, waiting),
+                (Role::Running, running),
+                (Role::KvUsage, kv),
+                (Role::GpuUtilization, gpu),
+            ],
+            per_second,
+        },
+    )
+}
+
+/// Anything at all: every bit pattern, every phase, everything possibly absent.
+fn wild() -> impl Strategy<Value = Vec<Tick>> {
+    let pods = proptest::collection::vec(pod(phase(), any_bits(), any_bits(), true), 0..5);
+    let tick = (
+        pods,
+        proptest::option::of(0..50_u32),
+        proptest::option::of(any_bits()),
+        proptest::option::of(any_bits()),
+        proptest::bool::weighted(0.1),
+    );
+    let tick =
+        tick.prop_map(|(pods, spec, held, own, partial)| Tick { pods, spec, held, own, partial });
+    proptest::collection::vec(tick, 1..8)
+}
+
+/// Three ready pods, everything known, loads as they come.
+fn calm(ticks: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Tick>> {
+    let pods = proptest::collection::vec(
+        pod(Just(Phase::Ready), sane(), (0.0..1.0_f64).boxed(), false),
+        3,
+    );
+    let tick = (pods, 0.0..30.0_f64).prop_map(|(pods, own)| Tick {
+        pods,
+        spec: Some(3),
+        held: Some(0.0),
+        own: Some(own),
+        partial: false,
+    });
+    proptest::collection::vec(tick, ticks)
+}
+
+fn family() -> impl Strategy<Value = Family> {
+    prop_oneof![3 => Just(Family::Llm), 1 => Just(Family::Gpu), 1 => Just(Family::Custom)]
+}
+
+/// The observation of the last of `ticks`, 15 s apart, with the earlier ones as scrape history.
+fn observe(ticks: &[Tick]) -> Observation {
+    let at = |idx: usize| {
+        let idx = u32::try_from(idx).unwrap();
+        Timestamp::from_unix_ms(1_000_000_000).plus(TICK * idx)
+    };
+    let last = ticks.len() - 1;
+    let mut observation = Observation::empty(at(last));
+    for (number, pod) in ticks[last].pods.iter().enumerate() {
+        let mut seen = PodObservation::new(pod.phase);
+        for (role, _) in pod.gauges.iter().filter(|(_, value)| value.is_some()) {
+            let samples = ticks.iter().enumerate().filter_map(|(idx, tick)| {
+                let gauges = &tick.pods.get(number)?.gauges;
+                let value = gauges.iter().find(|(seen, _)| seen == role)?.1?;
+                Some(Sample { at: at(idx), value })
+            });
+            insert(&mut seen, *role, samples.collect());
+        }
+        let mut total = 0.0;
+        let counter = ticks.iter().enumerate().map(|(idx, tick)| {
+            total += tick.pods.get(number).map_or(0.0, |pod| pod.per_second * 15.0);
+            Sample { at: at(idx), value: total }
+        });
+        let counter: Vec<Sample> = counter.collect();
+        insert(&mut seen, Role::Finished, counter.clone());
+        insert(&mut seen, Role::GenerationTokens, counter);
+        observation.pods.insert(format!("pod-{number}"), seen);
+    }
+    let tick = &ticks[last];
+    observation.workload.phases_known = true;
+    observation.workload.spec_replicas = tick.spec;
+    observation.gateway = Some(GatewayReading { held: tick.held, ..GatewayReading::default() });
+    observation.own = vec![OwnReading { value: tick.own, age: None }];
+    observation.partial = tick.partial;
+    observation
+}
+
+fn insert(pod: &mut PodObservation, role: Role, samples: Vec<Sample>) {
+    let series = vec![Series::new(samples)];
+    pod.roles.insert(role, RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series });
+}
+
+/// Steps through all ticks; every decision keeps every invariant.
+fn play(setup: &Setup, ticks: &[Tick]) -> (Vec<Decision>, Memory) {
+    let (mut memory, mut decisions) = (Memory::default(), Vec::new());
+    for until in 1..=ticks.len() {
+        let observation = observe(&ticks[..until]);
+        let before = memory.clone();
+        let next = step(setup, &observation, memory);
+        let broken = violations(setup, &observation, &before, &next.decision);
+        assert!(broken.is_empty(), "{broken:?} in {:#?}", next.decision);
+        memory = next.memory;
+        decisions.push(next.decision);
+    }
+    (decisions, memory)
+}
+
+fn replicas(decision: &Decision) -> Option<u32> {
+    match decision.unmasked {
+        Verdict::Scale { replicas, .. } => Some(replicas.get()),
+        Verdict::Refuse(_) => None,
+    }
+}
+
+fn need(decision: &Decision) -> u32 {
+    decision.terms.first().map_or(0, |term| replicas_ceil(term.replicas)).min(MAX)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_decision_keeps_every_invariant(
+        ticks in wild(), family in family(), own: bool, seeded: bool,
+    ) {
+        play(&setup(family, own, seeded), &ticks);
+    }
+
+    #[test]
+    fn equal_inputs_give_equal_bytes_and_memory_survives_storage(
+        ticks in wild(), family in family(), own: bool,
+    ) {
+        let setup = setup(family, own, true);
+        let (decisions, memory) = play(&setup, &ticks);
+        let (again, memory_again) = play(&setup, &ticks);
+        let bytes = |decisions: &[Decision]| serde_json::to_vec(decisions).unwrap();
+        prop_assert_eq!(bytes(&decisions), bytes(&again));
+        let stored = serde_json::to_string(&memory).unwrap();
+        prop_assert_eq!(&stored, &serde_json::to_string(&memory_again).unwrap());
+        let restored: Memory = serde_json::from_str(&stored).unwrap();
+        prop_assert_eq!(&restored, &memory);
+        prop_assert_eq!(serde_json::to_string(&restored).unwrap(), stored);
+    }
+
+    #[test]
+    fn a_poisoned_sample_is_a_missing_one(
+        ticks in calm(2..7), bits: u64, at in 0..3_usize, role in 0..3_usize, own: bool,
+    ) {
+        let poison = f64::from_bits(bits);
+        prop_assume!(!(0.0..=1e9).contains(&poison));
+        let setup = setup(Family::Llm, own, true);
+        let (_, memory) = play(&setup, &ticks[..ticks.len() - 1]);
+        let last = ticks.len() - 1;
+        let (mut poisoned, mut without) = (ticks.clone(), ticks);
+        poisoned[last].pods[at].gauges[role].1 = Some(poison);
+        without[last].pods[at].gauges[role].1 = Some(f64::NAN);
+        let poisoned = step(&setup, &observe(&poisoned), memory.clone());
+        let without = step(&setup, &observe(&without), memory);
+        prop_assert!(replicas(&poisoned.decision) >= replicas(&without.decision));
+    }
+
+    #[test]
+    fn missing_data_never_lowers(
+        ticks in calm(2..7), gone in 1..8_u8, family in family(), own: bool,
+    ) {
+        let setup = setup(family, own, true);
+        let (decisions, memory) = play(&setup, &ticks[..ticks.len() - 1]);
+        let before = replicas(decisions.last().unwrap());
+        let mut observation = observe(&ticks);
+        for (idx, pod) in observation.pods.values_mut().enumerate() {
+            if gone & (1 << idx) != 0 {
+                pod.roles.clear();
+            }
+        }
+        observation.own.clear();
+        let after = step(&setup, &observation, memory).decision;
+        // With nothing missing that the family needs, going down is allowed.
+        let complete = after.state == crate::engine::decision::State::Fresh;
+        prop_assert!(complete || replicas(&after) >= before, "{after:#?}");
+    }
+
+    #[test]
+    fn more_demand_never_means_fewer_replicas(
+        ticks in calm(2..9), more in 1.0..4.0_f64, pods in 1..8_u8, roles in 1..8_u8,
+        own: bool, seeded: bool,
+    ) {
+        let setup = setup(Family::Llm, own, seeded);
+        let (_, memory) = play(&setup, &ticks[..ticks.len() - 1]);
+        let last = ticks.len() - 1;
+        let mut heavier = ticks.clone();
+        for (idx, pod) in heavier[last].pods.iter_mut().enumerate() {
+            for (kind, (role, value)) in pod.gauges.iter_mut().take(3).enumerate() {
+                if pods & (1 << idx) != 0 && roles & (1 << kind) != 0 {
+                    let top = if *role == Role::KvUsage { 1.0 } else { f64::MAX };
+                    *value = value.map(|value| (value * more).min(top));
+                }
+            }
+        }
+        let less = step(&setup, &observe(&ticks), memory.clone()).decision;
+        let heavier = step(&setup, &observe(&heavier), memory).decision;
+        prop_assert!(replicas(&heavier) >= replicas(&less), "{less:#?} {heavier:#?}");
+    }
+
+    #[test]
+    fn nothing_goes_down_inside_the_window(ticks in calm(2..30), own: bool, seeded: bool) {
+        let setup = setup(Family::Llm, own, seeded);
+        let (decisions, _) = play(&setup, &ticks);
+        for (idx, decision) in decisions.iter().enumerate() {
+            let lately = decisions[..=idx].iter().filter(|then| {
+                decision.at.since(then.at) < WINDOW
+            });
+            let peak = lately.map(need).max().unwrap_or(0);
+            prop_assert!(replicas(decision) >= Some(peak));
+        }
+        // A brand-new memory never goes below what is there before it has a window of data.
+        let young = decisions.iter().filter(|then| then.at.since(decisions[0].at) < WINDOW);
+        prop_assert!(young.clone().all(|decision| replicas(decision) >= Some(3)));
+    }
+}
