@@ -6,7 +6,7 @@
 #[path = "support/backend.rs"]
 mod backend;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ impl Rig {
         let shutdown = CancellationToken::new();
         tokio::spawn(serve(listener, Options::default(), Arc::clone(&registry), shutdown.clone()));
         let client = ExternalScalerClient::connect(url).await.unwrap();
-        let metadata: HashMap<String, String> =
+        let metadata: BTreeMap<String, String> =
             metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let object = ScaledObjectRef {
             name: "llama".to_owned(),

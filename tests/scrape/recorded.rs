@@ -104,14 +104,9 @@ const ITL: &str = "vllm:inter_token_latency_seconds_bucket";
 
 /// As much of a preset as these tests need.
 const PRESET: Preset = Preset {
-    families: &[Family {
-        role: Role::GenerationTokens,
-        names: &["vllm:generation_tokens_total"],
-        combine: Combine::Sum,
-        value: Value::Scaled(1.0),
-        labels: &[],
-        lazy: false,
-    }],
+    families: &[Family::sum(Role::GenerationTokens, &["vllm:generation_tokens_total"])],
+    identity: &[],
+    model_any_case: false,
     histograms: &[
         Histogram {
             latency: Latency::Ttft,

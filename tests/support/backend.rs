@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How the backend answers.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Mood {
+pub(crate) enum Mood {
     /// As a healthy Prometheus does.
     Well,
     /// With this status, headers and body, whatever is asked.
@@ -29,17 +29,17 @@ pub enum Mood {
 
 /// One pod as the script has it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pod {
-    pub name: String,
-    pub waiting: String,
-    pub running: String,
-    pub kv: String,
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) waiting: String,
+    pub(crate) running: String,
+    pub(crate) kv: String,
     /// Seconds of age of its newest sample beyond the grid.
-    pub late: i64,
+    pub(crate) late: i64,
 }
 
 impl Pod {
-    pub fn new(idx: usize, waiting: f64, running: f64, kv: f64) -> Self {
+    pub(crate) fn new(idx: usize, waiting: f64, running: f64, kv: f64) -> Self {
         Self {
             name: format!("llama-7d9f8b6c5d-aaa{idx:02}"),
             waiting: waiting.to_string(),
@@ -52,22 +52,22 @@ impl Pod {
 
 /// The world behind the backend.
 #[derive(Debug, Clone, PartialEq)]
-pub struct World {
-    pub mood: Mood,
-    pub pods: Vec<Pod>,
+pub(crate) struct World {
+    pub(crate) mood: Mood,
+    pub(crate) pods: Vec<Pod>,
     /// Pods that kube-state-metrics knows as ready; defaults to those with samples.
-    pub ready: Option<Vec<String>>,
-    pub spec_replicas: Option<u32>,
+    pub(crate) ready: Option<Vec<String>>,
+    pub(crate) spec_replicas: Option<u32>,
     /// No sample before this instant (a Prometheus that has just restarted), Unix seconds.
-    pub since: i64,
+    pub(crate) since: i64,
     /// Elements of the answer to the own query `own_signal`.
-    pub own: Vec<f64>,
+    pub(crate) own: Vec<f64>,
     /// Requests held at the http-add-on's interceptor.
-    pub held: Option<f64>,
+    pub(crate) held: Option<f64>,
 }
 
 impl World {
-    pub fn of(pods: Vec<Pod>) -> Self {
+    pub(crate) fn of(pods: Vec<Pod>) -> Self {
         let spec_replicas = u32::try_from(pods.len()).ok();
         Self {
             mood: Mood::Well,
@@ -83,17 +83,16 @@ impl World {
 
 /// A running backend.
 #[derive(Debug, Clone)]
-pub struct Backend {
-    pub url: String,
+pub(crate) struct Backend {
+    pub(crate) url: String,
     world: Arc<Mutex<World>>,
-    queries: Arc<Mutex<Vec<String>>>,
 }
 
 impl Backend {
-    pub async fn start(world: World) -> Self {
+    pub(crate) async fn start(world: World) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let backend = Self { url, world: Arc::new(Mutex::new(world)), queries: Arc::default() };
+        let backend = Self { url, world: Arc::new(Mutex::new(world)) };
         let serving = backend.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -104,19 +103,13 @@ impl Backend {
     }
 
     /// Changes the world.
-    pub fn set(&self, change: impl FnOnce(&mut World)) {
+    pub(crate) fn set(&self, change: impl FnOnce(&mut World)) {
         change(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// The queries asked so far.
-    pub fn queries(&self) -> Vec<String> {
-        self.queries.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn serve(self, mut stream: TcpStream) {
         while let Some(body) = request(&mut stream).await {
             let (query, time) = form(&body);
-            self.queries.lock().unwrap_or_else(PoisonError::into_inner).push(query.clone());
             let world = self.world.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let (status, headers, text) = match &world.mood {
                 Mood::Hangs => return std::future::pending().await,

@@ -9,13 +9,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use prescale::engine::decision::{Decision, Refusal, State, Verdict};
 use prescale::engine::observation::Observation;
-use prescale::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy, Targets,
-};
+use prescale::engine::setup::Setup;
 use prescale::engine::step::{Memory, Step};
-use prescale::engine::units::{Ratio, Replicas, Timestamp};
+use prescale::engine::units::{Replicas, Timestamp};
 use prescale::scaler::{Observe, Reference, World};
-use prescale::spec::{Engine, Fault, Faults, Limits, SourceRef, Spec, Target};
+use prescale::spec::{self, Fault, Faults, Limits, Spec, Target};
 
 /// What one scaled object does at each tick.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +77,7 @@ impl Script {
 pub(crate) struct Scripted(pub(crate) Arc<Script>);
 
 impl World for Scripted {
-    fn parse(&self, reference: &Reference, _limits: &Limits) -> Result<Spec, Faults> {
+    fn parse(&self, reference: &Reference, limits: &Limits) -> Result<Spec, Faults> {
         self.0.parsed.fetch_add(1, Ordering::Relaxed);
         assert!(!reference.metadata.contains_key("panic"), "scripted");
         if let Some(value) = reference.metadata.get("kvCache") {
@@ -88,11 +86,10 @@ impl World for Scripted {
             return Err(Faults(vec![fault]));
         }
         let tick = reference.metadata.get("tick").and_then(|text| text.parse().ok());
-        Ok(Spec {
-            target: target(reference),
-            setup: setup(Duration::from_secs(tick.unwrap_or(15))),
-            not_acting: Vec::new(),
-        })
+        let Reference { namespace, name, .. } = reference;
+        let mut spec = spec::parse(namespace, name, &BTreeMap::new(), limits)?;
+        spec.setup.tick = Duration::from_secs(tick.unwrap_or(15));
+        Ok(spec)
     }
 
     fn observer(&self, target: &Target) -> Box<dyn Observe> {
@@ -169,51 +166,4 @@ pub(crate) fn reference(namespace: &str, name: &str, metadata: &[(&str, &str)]) 
 const fn scale(count: u32) -> Verdict {
     let replicas = Replicas::new(count);
     Verdict::Scale { replicas, sent: replicas, active: count > 0 }
-}
-
-fn target(reference: &Reference) -> Target {
-    Target {
-        namespace: reference.namespace.clone(),
-        scaled_object: reference.name.clone(),
-        hpa: format!("keda-hpa-{}", reference.name),
-        workload: None,
-        engine: Engine::Vllm,
-        selector: Vec::new(),
-        model: None,
-        source: SourceRef::Datasource("default".to_owned()),
-        gateway: None,
-        gateway_selector: Vec::new(),
-        activation_query: None,
-        activation_endpoints: Vec::new(),
-        own: Vec::new(),
-        latencies: Vec::new(),
-        latency_quantile: 0.95,
-        gpu: false,
-        tick: std::time::Duration::from_secs(15),
-    }
-}
-
-fn setup(tick: Duration) -> Setup {
-    Setup {
-        family: Family::Llm,
-        has_kv: true,
-        targets: Targets::default(),
-        gpu: GpuTargets::default(),
-        objectives: Objectives::default(),
-        own: Vec::new(),
-        activation: 0.0,
-        wake_path: false,
-        idle_after: Duration::from_secs(300),
-        activation_timeout: None,
-        strategy: Strategy::Reactive,
-        lead: Lead::Learned,
-        capacity: CapacitySeed::default(),
-        min_replicas: None,
-        max_replicas: None,
-        replicas_limit: Replicas::new(1000),
-        headroom: Ratio::try_new(0.7).unwrap(),
-        on_no_data: OnNoData::Hold,
-        hpa_tolerance: None,
-        tick,
-    }
 }

@@ -267,7 +267,7 @@ mod tests {
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
     use crate::source::preset::asked;
-    use crate::spec::{Gateway, Target};
+    use crate::spec::Gateway;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_700_000_000_000 + seconds * 1000)
