@@ -3,8 +3,6 @@
 //! The baseline of the same run is a clone of the observation, what any design that hands the data
 //! to somebody else pays; the ratio of the two is the figure to compare between machines.
 
-#![expect(missing_docs, reason = "criterion's macros generate public items")]
-
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;

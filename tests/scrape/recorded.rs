@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use prescale::engine::observation::{Combine, Latency, LatencyReading, Phase, Role};
+use prescale::engine::observation::{Latency, LatencyReading, Phase, Role};
 use prescale::engine::units::Timestamp;
 use prescale::source::assemble::RawSeries;
 use prescale::source::exposition::{Format, Limits, Page, Parser, Wanted};
