@@ -3,6 +3,8 @@
 //! The baseline of the same run is a clone of the observation, what any design that hands the data
 //! to somebody else pays; the ratio of the two is the figure to compare between machines.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot set itself up has failed")]
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;

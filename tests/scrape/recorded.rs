@@ -9,7 +9,7 @@ use prescale::engine::observation::{Latency, LatencyReading, Phase, Role};
 use prescale::engine::units::Timestamp;
 use prescale::source::assemble::RawSeries;
 use prescale::source::exposition::{Format, Limits, Page, Parser, Wanted};
-use prescale::source::preset::{Family, Histogram, Preset, Value};
+use prescale::source::preset::{Family, Histogram, Preset};
 use prescale::source::ring::Memory;
 use prescale::source::scrape::{PageResult, Reading, wanted};
 
