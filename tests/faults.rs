@@ -70,7 +70,8 @@ impl Rig {
             metric_name: "prescale-replicas".to_owned(),
         };
         let metrics = self.client.get_metrics(request).await;
-        self.slowest = self.slowest.max(self.clock.elapsed().saturating_sub(began));
+        self.slowest =
+            self.slowest.max(self.clock.real(self.clock.elapsed().saturating_sub(began)));
         let value = metrics?.into_inner().metric_values.first().unwrap().metric_value_float;
         let active = self.client.is_active(self.object.clone()).await?.into_inner().result;
         Ok((value, active))
