@@ -93,7 +93,7 @@ func TestWhatIsWrongReachesTheUser(t *testing.T) {
 		{"a dead Prometheus", blind, plain(),
 			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"default"}},
 		{"a workload that has never had a pod", healthy, plain(),
-			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"nobody"}},
+			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"vllm:num_requests_waiting"}},
 	}
 	for _, row := range rows {
 		scaler := pull(t, trigger(row.server.Address, fleet.Namespace, "nobody", row.metadata))
