@@ -89,11 +89,11 @@ func TestWhatIsWrongReachesTheUser(t *testing.T) {
 		{"a misspelled key and a percent without its sign, both at once", healthy, wrong,
 			[]codes.Code{codes.InvalidArgument}, []string{"queueDeph", "queueDepth", "kvCache", "85"}},
 		{"a data source that the server does not have", healthy, map[string]string{"datasource": "attic"},
-			[]codes.Code{codes.InvalidArgument}, []string{"datasource", "attic"}},
+			[]codes.Code{codes.InvalidArgument, codes.FailedPrecondition}, []string{"datasource", "attic"}},
 		{"a dead Prometheus", blind, plain(),
 			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"default"}},
 		{"a workload that has never had a pod", healthy, plain(),
-			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"nobody"}},
+			[]codes.Code{codes.Unavailable, codes.FailedPrecondition}, []string{"vllm:num_requests_waiting"}},
 	}
 	for _, row := range rows {
 		scaler := pull(t, trigger(row.server.Address, fleet.Namespace, "nobody", row.metadata))
