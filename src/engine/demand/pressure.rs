@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::capacity::Capacity;
-use crate::engine::numeric::{fade, share};
+use crate::engine::numeric::{count, fade, share};
 use crate::engine::observation::Role;
 use crate::engine::signals::Signals;
 use crate::engine::units::Timestamp;
@@ -129,8 +129,12 @@ impl Pressure {
     }
 }
 
+/// Mean output tokens per second of the pods that have a rate; a new pod has none for one scrape.
 fn per_replica(signals: &Signals) -> Option<f64> {
-    let total =
-        signals.totals.rates.get(&Role::GenerationTokens).filter(|total| total.complete())?;
-    share(total.sum, f64::from(signals.supply.ready?))
+    if !signals.totals.complete(Role::GenerationTokens) {
+        return None;
+    }
+    let rates: Vec<f64> =
+        signals.believed().filter_map(|pod| pod.rate(Role::GenerationTokens)).collect();
+    share(rates.iter().sum(), f64::from(count(rates.len())))
 }
