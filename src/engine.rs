@@ -28,4 +28,6 @@ pub mod step;
 pub mod invariants;
 
 #[cfg(test)]
+mod demand_tests;
+#[cfg(test)]
 mod properties;

@@ -177,7 +177,9 @@ pub fn need(input: &Input<'_>, trim: f64) -> Need {
     let low = Input { bound: crate::engine::signals::Bound::Low, ..*input };
     let high = Input { bound: crate::engine::signals::Bound::High, ..*input };
     let mut terms = crate::engine::demand::terms(&low, trim);
-    if input.signals.supply.ready_pods() == 0 {
+    // Only where it is known that nothing serves: the gateway may count what is in flight.
+    let supply = &input.signals.supply;
+    if supply.ready_pods() == 0 && (supply.current == Some(0) || supply.ready == Some(0)) {
         terms.extend(activation(&low));
         terms.sort_by(|a, b| b.replicas.total_cmp(&a.replicas));
     }

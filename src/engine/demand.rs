@@ -52,6 +52,3 @@ pub fn terms(input: &Input<'_>, trim: f64) -> Vec<Term> {
 pub fn largest(terms: &[Term]) -> f64 {
     terms.first().map_or(0.0, |term| term.replicas)
 }
-
-#[cfg(test)]
-mod tests;

@@ -51,3 +51,15 @@ pub struct Memory {
     /// The wake in progress.
     pub wake: Wake,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    #[test]
+    fn what_an_older_version_did_not_write_starts_empty() {
+        assert_eq!(serde_json::from_str::<Memory>("{}").unwrap(), Memory::default());
+        let some: Memory = serde_json::from_str(r#"{"last":3}"#).unwrap();
+        assert_eq!(some, Memory { last: Some(3), ..Memory::default() });
+    }
+}

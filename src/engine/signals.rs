@@ -15,9 +15,9 @@ mod totals;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::numeric::median;
+use crate::engine::numeric::{count, median};
 use crate::engine::observation::{Observation, Role};
-use crate::engine::setup::{Family, Setup};
+use crate::engine::setup::{Family, OwnRole, PowerTarget, Setup};
 use crate::engine::units::Timestamp;
 
 pub use outlier::Outlier;
@@ -62,13 +62,15 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Judges a tick and notes its pods in `seen`; a pod is stuck after `stuck_after`.
+    /// Judges a tick and notes its pods in `seen`; a pod is stuck after `stuck_after`. Arrivals are
+    /// required as well once they are `sized`: a term that drove must not vanish unnoticed.
     #[must_use]
     pub fn read(
         setup: &Setup,
         observation: &Observation,
         seen: &mut PodsSeen,
         stuck_after: Duration,
+        sized: bool,
     ) -> Self {
         let now = observation.at;
         let scrape_interval = interval(setup, observation);
@@ -99,23 +101,23 @@ impl Signals {
         Self::assemble(
             setup,
             observation,
-            Parts { fresh, scrape_interval, serving, leaving, supply, outside },
+            Parts { fresh, scrape_interval, serving, leaving, supply, outside, sized },
         )
     }
 
     fn assemble(setup: &Setup, observation: &Observation, parts: Parts) -> Self {
-        let Parts { fresh, scrape_interval, mut serving, leaving, supply, outside } = parts;
+        let Parts { fresh, scrape_interval, mut serving, leaving, supply, outside, sized } = parts;
         let jumps = serving
             .iter()
             .flat_map(|(name, reading)| reading.jumps.iter().map(|jump| (name.clone(), *jump)))
             .collect();
         let outliers = outlier::clamp(&mut serving);
         let totals = sum(&serving, supply.ready_pods());
-        let missing = required(setup, &totals, &outside)
+        let missing = required(setup, &totals, &outside, sized)
             .into_iter()
             .filter(|role| !totals.complete(*role))
             .collect();
-        let own_missing = own_missing(setup, &outside);
+        let own_missing = own_missing(setup, &outside, supply.ready);
         let pods_newest = serving.values().filter_map(|reading| reading.newest).max();
         let own_newest = outside.own_age.map(|age| fresh.now.minus(age));
         let newest = if setup.family == Family::Custom { own_newest } else { pods_newest };
@@ -181,6 +183,7 @@ struct Parts {
     leaving: Vec<PodReading>,
     supply: Supply,
     outside: Outside,
+    sized: bool,
 }
 
 fn interval(setup: &Setup, observation: &Observation) -> Duration {
@@ -194,15 +197,17 @@ fn interval(setup: &Setup, observation: &Observation) -> Duration {
 }
 
 /// The roles without which nothing goes down.
-fn required(setup: &Setup, totals: &Totals, outside: &Outside) -> Vec<Role> {
+fn required(setup: &Setup, totals: &Totals, outside: &Outside, sized: bool) -> Vec<Role> {
     let mut roles = Vec::new();
     if setup.family == Family::Llm {
         roles.extend([Role::Waiting, Role::Running]);
         roles.extend(setup.has_kv.then_some(Role::KvUsage));
         if setup.targets.token_rate.is_some() {
-            roles.extend([Role::PromptTokens, Role::GenerationTokens]);
+            let prompts = totals.rates.contains_key(&Role::PromptTokens);
+            roles.extend(prompts.then_some(Role::PromptTokens));
+            roles.push(Role::GenerationTokens);
         }
-        if setup.targets.request_rate.is_some() && outside.arrivals.is_none() {
+        if (sized || setup.targets.request_rate.is_some()) && outside.arrivals.is_none() {
             let counted = totals.rates.contains_key(&Role::Arrivals);
             roles.push(if counted { Role::Arrivals } else { Role::Finished });
         }
@@ -210,16 +215,25 @@ fn required(setup: &Setup, totals: &Totals, outside: &Outside) -> Vec<Role> {
     }
     let gpu = &setup.gpu;
     roles.extend(gpu.utilization.map(|_| Role::GpuUtilization));
-    roles.extend(gpu.memory.map(|_| Role::GpuMemoryUsed));
+    if gpu.memory.is_some() {
+        roles.extend([Role::GpuMemoryUsed, Role::GpuMemoryTotal]);
+    }
     roles.extend(gpu.memory_bandwidth.map(|_| Role::GpuMemoryBandwidth));
     roles.extend(gpu.power.map(|_| Role::GpuPower));
+    if matches!(gpu.power, Some(PowerTarget::OfLimit(_))) {
+        roles.push(Role::GpuPowerLimit);
+    }
     roles
 }
 
-fn own_missing(setup: &Setup, outside: &Outside) -> Vec<usize> {
+/// Own signals of role demand that give no number; a mean needs the ready replicas to be one.
+fn own_missing(setup: &Setup, outside: &Outside, ready: Option<u32>) -> Vec<usize> {
     own_demand(setup, outside)
+        .zip(&setup.own)
         .enumerate()
-        .filter(|(_, value)| value.is_none())
+        .filter(|(_, (value, signal))| {
+            value.is_none() || signal.role == OwnRole::Demand && !signal.total && ready.is_none()
+        })
         .map(|(idx, _)| idx)
         .collect()
 }
@@ -229,9 +243,11 @@ fn own_demand<'a>(
     setup: &'a Setup,
     outside: &'a Outside,
 ) -> impl Iterator<Item = Option<f64>> + 'a {
-    setup.own.iter().zip(&outside.own).map(|(signal, value)| {
-        if signal.role == crate::engine::setup::OwnRole::Demand { *value } else { Some(0.0) }
-    })
+    setup
+        .own
+        .iter()
+        .zip(&outside.own)
+        .map(|(signal, value)| if signal.role == OwnRole::Demand { *value } else { Some(0.0) })
 }
 
 fn sum(pods: &BTreeMap<String, PodReading>, ready: u32) -> Totals {
@@ -248,7 +264,8 @@ fn sum(pods: &BTreeMap<String, PodReading>, ready: u32) -> Totals {
     }
     for role in roles(|pod| &pod.rates) {
         let values: Vec<f64> = pods.values().filter_map(|pod| pod.rate(role)).collect();
-        totals.rates.insert(role, Total::over(&values, ready));
+        let young = pods.values().filter(|pod| pod.young.contains(&role)).count();
+        totals.rates.insert(role, Total::over(&values, ready.saturating_sub(count(young))));
     }
     let used: Vec<f64> = pods.values().filter_map(|pod| pod.level(Role::KvUsage)).collect();
     totals.kv_used = Total::over(&used, ready);

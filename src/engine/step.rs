@@ -23,7 +23,8 @@ pub struct Step {
 pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Step {
     memory.capacity.seed(&setup.capacity);
     let timings = Timings::of(setup, &memory);
-    let signals = Signals::read(setup, observation, &mut memory.pods, timings.stuck_after);
+    let sized = memory.capacity.request_rate().is_some();
+    let signals = Signals::read(setup, observation, &mut memory.pods, timings.stuck_after, sized);
     memory.pressure.note(&signals, &memory.capacity, timings.cold_start);
     let latency = latency(setup, observation, &signals, &memory);
     let input = Input {
@@ -74,10 +75,10 @@ impl Memory {
     /// Positive evidence of idleness, of demand, or neither.
     fn note_idle(&mut self, setup: &Setup, signals: &Signals, facts: &Facts) {
         let fresh = crate::engine::decide::state(facts) == State::Fresh;
-        let idle = match signals.all_demand(setup).filter(|_| fresh) {
-            Some(demand) => Some(demand <= 0.0 && signals.supply.loading == 0),
-            None => None,
-        };
+        let idle = signals
+            .all_demand(setup)
+            .filter(|_| fresh)
+            .map(|demand| demand <= 0.0 && signals.supply.loading == 0);
         self.idle.note(idle, signals.fresh.now, setup.tick);
     }
 

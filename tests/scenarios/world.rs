@@ -28,17 +28,17 @@ struct Pod {
 }
 
 /// The world and the knobs that a scenario turns.
-pub struct World {
+pub(crate) struct World {
     pods: BTreeMap<String, Pod>,
     born: u32,
     knobs: BTreeMap<String, String>,
-    pub now: Timestamp,
+    pub(crate) now: Timestamp,
     last_down: Option<Timestamp>,
     spec: Option<u32>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             pods: BTreeMap::new(),
             born: 0,
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Turns a knob.
-    pub fn set(&mut self, key: &str, value: &str) {
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
         match key {
             "replicas" => self.spec = value.parse().ok(),
             "pods" => self.keep_pods(value.parse().unwrap()),
@@ -104,7 +104,7 @@ impl World {
     }
 
     /// Lets one tick pass: pods start and become ready, the HPA follows, pages are scraped.
-    pub fn advance(&mut self, tick: Duration, decision: Option<&Decision>) {
+    pub(crate) fn advance(&mut self, tick: Duration, decision: Option<&Decision>) {
         self.now = self.now.plus(tick);
         if let Some(decision) = decision.filter(|_| self.flag("follow")) {
             self.scale(decision);
@@ -151,7 +151,8 @@ impl World {
                     Phase::Ready
                 }
                 Phase::Pending if age >= Duration::from_secs(15) => Phase::Loading,
-                phase => phase,
+                Phase::Pending | Phase::Loading | Phase::Ready => pod.phase,
+                Phase::Unready | Phase::Unknown => pod.phase,
             };
         }
     }
@@ -255,7 +256,7 @@ impl World {
     }
 
     /// What a source reads of this world now.
-    pub fn observe(&self) -> Observation {
+    pub(crate) fn observe(&self) -> Observation {
         let mut observation = Observation::empty(self.now);
         self.observe_outside(&mut observation);
         if self.flag("outage") {

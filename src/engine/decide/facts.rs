@@ -125,7 +125,8 @@ impl Facts {
         let loading = supply.starting > 0 || young_only;
         let floor = setup.min_replicas.is_some_and(|floor| floor.get() > 0);
         let asks = signals.outside.activation > setup.activation || floor;
-        let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0 };
+        let blind = supply.current.is_none() && supply.ready.is_none();
+        let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };
         memory.wake.note(sight, now, timings.wake_timeout);
         Self {
             at_zero,

@@ -114,12 +114,10 @@ impl TermKind {
 
 impl fmt::Display for TermKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Own(name) => {
-                write!(f, "signal {}", name.chars().take(40).collect::<String>())
-            }
-            other => f.write_str(other.name()),
+        if let Self::Own(name) = self {
+            return write!(f, "signal {}", name.chars().take(40).collect::<String>());
         }
+        f.write_str(self.name())
     }
 }
 

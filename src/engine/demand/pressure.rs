@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::capacity::Capacity;
-use crate::engine::numeric::{fade, share};
+use crate::engine::numeric::{count, fade, share};
 use crate::engine::observation::Role;
-use crate::engine::signals::Signals;
+use crate::engine::signals::{PodReading, Signals};
 use crate::engine::units::Timestamp;
 
 /// A shorter queue is a burst that the engines work off by themselves.
@@ -64,15 +64,10 @@ impl Pressure {
     /// Notes a tick. An unreadable queue changes nothing.
     pub fn note(&mut self, signals: &Signals, capacity: &Capacity, cold_start: Duration) {
         let now = signals.fresh.now;
-        // A single pod out of all proportion is no queue that replicas would shorten.
-        let waiting: Vec<f64> =
-            signals.believed().filter_map(|pod| pod.level(Role::Waiting)).collect();
-        match (!waiting.is_empty()).then(|| waiting.iter().sum::<f64>()) {
-            Some(waiting) if waiting > 0.0 => {
-                self.queue_since = Some(self.queue_since.map_or(now, |since| since.min(now)));
-            }
-            Some(_) if signals.totals.complete(Role::Waiting) => *self = Self::without(self.best),
-            Some(_) | None => {}
+        if queues(signals) {
+            self.queue_since = Some(self.queue_since.map_or(now, |since| since.min(now)));
+        } else if signals.totals.complete(Role::Waiting) {
+            *self = Self::without(self.best);
         }
         let cause = self.cause(signals, capacity);
         self.note_best(signals);
@@ -129,8 +124,21 @@ impl Pressure {
     }
 }
 
+/// Whether requests wait where another replica would help: a queue at one of three pods or more is
+/// uneven routing or a stuck gauge, however long it is.
+fn queues(signals: &Signals) -> bool {
+    let awake = || signals.serving.values().filter(|pod| !pod.engine_asleep());
+    let waits = |pod: &&PodReading| pod.level(Role::Waiting).is_some_and(|waiting| waiting > 0.0);
+    let queued = awake().filter(waits).count();
+    queued >= 2 || queued == 1 && awake().count() <= 2
+}
+
+/// Mean output tokens per second of the pods that have a rate; a new pod has none for one scrape.
 fn per_replica(signals: &Signals) -> Option<f64> {
-    let total =
-        signals.totals.rates.get(&Role::GenerationTokens).filter(|total| total.complete())?;
-    share(total.sum, f64::from(signals.supply.ready?))
+    if !signals.totals.complete(Role::GenerationTokens) {
+        return None;
+    }
+    let rates: Vec<f64> =
+        signals.believed().filter_map(|pod| pod.rate(Role::GenerationTokens)).collect();
+    share(rates.iter().sum(), f64::from(count(rates.len())))
 }

@@ -18,6 +18,7 @@ const GRACE: Duration = Duration::from_mins(2);
 
 /// What a tick says about a wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent yes-or-no facts of a tick")]
 pub struct Sight {
     /// Replicas are zero.
     pub at_zero: bool,
@@ -27,6 +28,8 @@ pub struct Sight {
     pub serving: bool,
     /// Pods are on their way.
     pub loading: bool,
+    /// Nobody says how many replicas there are or whether they serve.
+    pub blind: bool,
 }
 
 /// The wake in progress, if any, and what became of earlier ones.
@@ -50,7 +53,8 @@ impl Wake {
         // No promise reaches further than it could have been made now: clocks are set back.
         self.until = self.until.map(|until| until.min(now.plus(timeout.max(GRACE))));
         self.retry = self.retry.map(|retry| retry.min(now.plus(PAUSE_MAX)));
-        if sight.loading {
+        // What cannot be seen may be serving by now: a wake is given up only on evidence.
+        if sight.loading || sight.blind {
             self.until = self.until.map(|until| until.max(now.plus(GRACE)));
         }
         if self.until.is_some_and(|until| until <= now) {
@@ -93,7 +97,8 @@ mod tests {
     use super::{Sight, Wake};
     use crate::engine::units::Timestamp;
 
-    const ZERO: Sight = Sight { at_zero: true, asks: false, serving: false, loading: false };
+    const ZERO: Sight =
+        Sight { at_zero: true, asks: false, serving: false, loading: false, blind: false };
     const ASKS: Sight = Sight { asks: true, ..ZERO };
     const LOADS: Sight = Sight { at_zero: false, loading: true, ..ZERO };
     const SERVES: Sight = Sight { at_zero: false, serving: true, ..ZERO };
@@ -114,6 +119,8 @@ mod tests {
         check(&[(0, ASKS, true), (1, ZERO, true), (14, ZERO, true), (15, ZERO, false)]);
         check(&[(0, ASKS, true), (14, LOADS, true), (15, LOADS, true), (16, SERVES, false)]);
         check(&[(0, SERVES, false), (1, LOADS, false)]);
+        let blind = Sight { at_zero: false, blind: true, ..ZERO };
+        check(&[(0, ASKS, true), (15, blind, true), (60, blind, true), (63, ZERO, false)]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Given one pod's observation and how old a sample may be; promises that every number is
 //! trustworthy and recent, and that what is absent was not readable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::engine::numeric::{count, share};
@@ -72,6 +72,8 @@ pub struct PodReading {
     pub levels: BTreeMap<Role, f64>,
     /// Counters, per second.
     pub rates: BTreeMap<Role, f64>,
+    /// Counters with a single sample: the pod is new, and its rate will be known with the next scrape.
+    pub young: BTreeSet<Role>,
     /// The newest trustworthy sample of a gauge of the engine or GPU.
     pub newest: Option<Timestamp>,
     /// Jumps that wait for their second sample.
@@ -86,9 +88,9 @@ impl PodReading {
     /// Reads one pod.
     #[must_use]
     pub fn read(pod: &PodObservation, fresh: Freshness) -> Self {
-        let mut reading = Self::default();
         // A page that was read now and lacks only lazy families is a recent answer.
-        reading.newest = pod.known_zero.first().map(|_| fresh.now);
+        let page = pod.known_zero.first().map(|_| fresh.now);
+        let mut reading = Self { newest: page, ..Self::default() };
         for role in &pod.known_zero {
             let values = if role.is_counter() { &mut reading.rates } else { &mut reading.levels };
             values.insert(*role, 0.0);
@@ -96,6 +98,9 @@ impl PodReading {
         for (role, found) in &pod.roles {
             let trusted = trust(*role, found, fresh.now);
             if role.is_counter() {
+                if trusted.iter().all(|series| series.samples().len() == 1) {
+                    reading.young.insert(*role);
+                }
                 insert(&mut reading.rates, *role, rate(found.combine, &trusted, fresh));
                 continue;
             }

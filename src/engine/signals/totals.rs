@@ -99,14 +99,14 @@ mod tests {
 
     #[test]
     fn missing_pods_widen_a_total() {
-        let rows: [(&[f64], u32, Option<f64>, Option<f64>, bool); 4] = [
-            (&[], 2, None, None, false),
-            (&[3.0, 5.0], 2, Some(8.0), Some(8.0), true),
-            (&[3.0, 5.0], 4, Some(8.0), Some(18.0), false),
-            (&[0.0], 2, Some(0.0), Some(0.0), false),
+        let rows = [
+            (vec![], 2, None, None, false),
+            (vec![3.0, 5.0], 2, Some(8.0), Some(8.0), true),
+            (vec![3.0, 5.0], 4, Some(8.0), Some(18.0), false),
+            (vec![0.0], 2, Some(0.0), Some(0.0), false),
         ];
         for (values, ready, low, high, complete) in rows {
-            let total = Total::over(values, ready);
+            let total = Total::over(&values, ready);
             assert_eq!(total.read(Bound::Low), low);
             assert_eq!(total.read(Bound::High), high);
             assert_eq!(total.complete(), complete);

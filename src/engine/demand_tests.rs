@@ -89,11 +89,12 @@ impl World {
             observation.pods.insert(format!("p{idx}"), self.pod());
         }
         let held = self.held;
+        observation.workload.spec_replicas = Some(self.pods);
         observation.gateway = held.map(|_| GatewayReading { held, ..GatewayReading::default() });
         observation.own =
             self.own.iter().map(|value| OwnReading { value: Some(*value), age: None }).collect();
         let mut seen = PodsSeen::default();
-        let signals = Signals::read(&self.setup, &observation, &mut seen, COLD * 2);
+        let signals = Signals::read(&self.setup, &observation, &mut seen, COLD * 2, false);
         let input = Input {
             setup: &self.setup,
             signals: &signals,
@@ -271,7 +272,7 @@ fn a_wake_is_as_large_as_what_is_held() {
     let held = |world: &World| world.lines(|input| activation(input).into_iter().collect());
     let mut world = world(&[]);
     (world.pods, world.held) = (0, Some(40.0));
-    assert_eq!(held(&world), [String::new(); 0]);
+    assert_eq!(held(&world), Vec::<String>::new());
     world.setup.targets.queue_depth = Some(5.0);
     assert_eq!(held(&world), ["activation 40 held / 5 per replica -> 8"]);
     world.setup.targets.concurrency = Some(8.0);
