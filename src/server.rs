@@ -7,7 +7,6 @@
 
 pub mod config;
 
-mod follow;
 mod notes;
 mod reports;
 mod run;

@@ -6,14 +6,12 @@
 
 mod decisions;
 mod exposition;
-mod invariant;
 mod log;
 mod metrics;
 mod scalers;
 
 pub use decisions::{Ids, decision_changed};
 pub use exposition::{OPEN_METRICS, TEXT, to_text};
-pub use invariant::{Invariant, broken};
 pub use log::{Error, Format, Level, init};
 pub use metrics::{Build, Metrics};
 pub use scalers::{Reading, Readings, Snapshot};

@@ -40,10 +40,12 @@ pub(crate) fn metrics(decision: &Decision) -> Result<GetMetricsResponse, Problem
     }
 }
 
-/// Whether a decision is active.
+/// Whether a decision is active: also for a cold one that has no number while replicas run or demand
+/// shows outside of the pods.
 pub(crate) fn is_active(decision: &Decision) -> Result<IsActiveResponse, Problem> {
-    match &decision.verdict {
-        Verdict::Scale { active, .. } => Ok(IsActiveResponse { result: *active }),
-        Verdict::Refuse(refusal) => Err(Problem::NoNumber(refusal.clone())),
+    match (decision.active(), &decision.verdict) {
+        (Some(result), _) => Ok(IsActiveResponse { result }),
+        (None, Verdict::Refuse(refusal)) => Err(Problem::NoNumber(refusal.clone())),
+        (None, Verdict::Scale { active, .. }) => Ok(IsActiveResponse { result: *active }),
     }
 }

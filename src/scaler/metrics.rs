@@ -7,6 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::engine::invariants::Invariant;
+
 /// How a tick ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the variant's name is the label's value")]
@@ -55,6 +57,11 @@ pub(crate) struct Removal {
     cause: RemovedFor,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Broken {
+    invariant: &'static str,
+}
+
 /// Counters of the registry; clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
@@ -63,6 +70,7 @@ pub struct Metrics {
     tick_duration: Histogram,
     refused: Family<Refusal, Counter>,
     removed: Family<Removal, Counter>,
+    violations: Family<Broken, Counter>,
 }
 
 impl Default for Metrics {
@@ -74,6 +82,7 @@ impl Default for Metrics {
             tick_duration: Histogram::new(exponential_buckets(0.001, 4.0, 9)),
             refused: Family::default(),
             removed: Family::default(),
+            violations: violations(),
         }
     }
 }
@@ -81,7 +90,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Registers everything under its full name.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { scalers, ticks, tick_duration, refused, removed } = self;
+        let Self { scalers, ticks, tick_duration, refused, removed, violations } = self;
         registry.register("prescale_scalers", "Scalers in memory", scalers.clone());
         registry.register("prescale_ticks", "Ticks by how they ended", ticks.clone());
         registry.register(
@@ -98,6 +107,11 @@ impl Metrics {
             "prescale_scalers_removed",
             "Scalers removed from memory, by cause",
             removed.clone(),
+        );
+        registry.register(
+            "prescale_invariant_violations",
+            "Decisions that broke an invariant; any is a bug",
+            violations.clone(),
         );
     }
 
@@ -121,4 +135,17 @@ impl Metrics {
     pub(crate) fn remove(&self, cause: RemovedFor) {
         self.removed.get_or_create(&Removal { cause }).inc();
     }
+
+    pub(crate) fn violated(&self, invariant: Invariant) {
+        self.violations.get_or_create(&Broken { invariant: invariant.name() }).inc();
+    }
+}
+
+/// A series for every invariant from the start, so that a first violation shows as an increase.
+fn violations() -> Family<Broken, Counter> {
+    let violations = Family::default();
+    for invariant in Invariant::ALL {
+        drop(violations.get_or_create(&Broken { invariant: invariant.name() }));
+    }
+    violations
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
-use crate::engine::decision::{Decision, Verdict};
+use crate::engine::decision::Decision;
+use crate::engine::invariants::violations;
 use crate::engine::observation::{Fault, FaultKind, Observation};
+use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
 use crate::scaler::handle::{Scaler, Unanswered};
 use crate::scaler::metrics::{Metrics, TickEnd};
@@ -21,6 +23,7 @@ use crate::scaler::quarantine::Quarantine;
 use crate::scaler::room::Room;
 use crate::scaler::schedule;
 use crate::scaler::world::{Observe, World};
+use crate::telemetry::{Ids, decision_changed};
 
 /// Real time after which an observation is given up. Observers promise to end within their
 /// datasources' timeouts, which are at most 60 s; this is for those that break the promise.
@@ -136,11 +139,22 @@ impl Ticker {
         let mut tries = 0;
         loop {
             let (revision, memory) = self.scaler.remembered();
+            let before = memory.clone();
             let step = self.shared.world.step(setup, observation, memory);
             tries += 1;
             if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
+                self.check(observation, &before, &step.decision);
                 return step.decision;
             }
+        }
+    }
+
+    /// Counts the invariants that a decision breaks. It is told all the same: to stop answering
+    /// would harm more than the one wrong number.
+    fn check(&self, observation: &Observation, before: &Memory, decision: &Decision) {
+        for invariant in violations(&self.scaler.spec.setup, observation, before, decision) {
+            self.shared.metrics.violated(invariant);
+            error!(invariant = invariant.name(), "invariant broken; this is a bug");
         }
     }
 
@@ -148,7 +162,9 @@ impl Ticker {
     /// to the decision that stood before it.
     fn publish(&self, decision: Decision) {
         let before = self.publisher.borrow().clone();
-        log_change(before.as_deref(), &decision);
+        let Scaler { namespace, name, hash8, .. } = &*self.scaler;
+        let ids = Ids { namespace, name, trigger: hash8 };
+        decision_changed(ids, before.as_deref(), &decision);
         let changed = self.scaler.answer().is_err()
             || before.is_none_or(|before| tells_other(&before, &decision));
         self.scaler.note_decision(&decision);
@@ -192,21 +208,4 @@ fn tells_other(before: &Decision, after: &Decision) -> bool {
     before.verdict != after.verdict
         || before.state != after.state
         || before.serving != after.serving
-}
-
-fn log_change(before: Option<&Decision>, after: &Decision) {
-    let state = after.state;
-    match (before.map(|before| &before.verdict), &after.verdict) {
-        (Some(Verdict::Scale { sent: old, .. }), Verdict::Scale { sent, .. }) if old == sent => {
-            debug!(%state, desired = sent.get(), "desired replicas stand");
-        }
-        (_, Verdict::Scale { sent, .. }) => {
-            let because = after.reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
-            info!(%state, desired = sent.get(), reasons = ?because, "desired replicas changed");
-        }
-        (Some(Verdict::Refuse(_)), Verdict::Refuse(refusal)) => {
-            debug!(%state, %refusal, "still nothing to tell");
-        }
-        (_, Verdict::Refuse(refusal)) => warn!(%state, %refusal, "nothing to tell"),
-    }
 }

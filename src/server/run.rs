@@ -12,13 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::engine::units::Replicas;
 use crate::grpc;
 use crate::grpc::tls::TlsFiles;
 use crate::http::{self, App, Phase, Readiness};
 use crate::scaler::Registry;
 use crate::server::config::{Settings, Tls};
-use crate::server::{follow, notes, reports};
+use crate::server::{notes, reports};
 use crate::source::Sources;
 use crate::source::config::ScrapePolicy;
 use crate::telemetry::{Build, Metrics};
@@ -182,12 +181,6 @@ fn start(
     tasks.spawn(async {
         pages.await;
         ("http", Ok(()))
-    });
-    let limit = Replicas::new(settings.limits.max_replicas);
-    let following = follow::follow(Arc::clone(&registry), metrics, clock.clone(), limit);
-    tasks.spawn(async {
-        following.await;
-        ("decision log", Ok(()))
     });
     Ok(Running { registry, readiness, tasks, grpc_end, http_end })
 }

@@ -6,15 +6,11 @@
 use std::fmt;
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::engine::units::Timestamp;
-use crate::telemetry::invariant::Invariant;
 use crate::telemetry::scalers::Readings;
 
 /// What this process is.
@@ -32,19 +28,6 @@ pub struct Build {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    violations: Violations,
-}
-
-/// Counts broken invariants; cheap to clone.
-type Violations = Family<Labels, Counter>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Labels(&'static str);
-
-impl EncodeLabelSet for Labels {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), fmt::Error> {
-        [("invariant", self.0)].encode(encoder)
-    }
 }
 
 impl Metrics {
@@ -62,24 +45,13 @@ impl Metrics {
             "When the process started, seconds since the Unix epoch",
             ConstGauge::new(started),
         );
-        let violations = violations();
-        registry.register(
-            "prescale_invariant_violations",
-            "Decisions that broke an invariant; any is a bug",
-            violations.clone(),
-        );
         registry.register_collector(Box::new(readings));
-        Self { registry, violations }
+        Self { registry }
     }
 
     /// Where other parts register what they count, under their full names.
     pub fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
-    }
-
-    /// Counts one broken invariant.
-    pub fn violated(&self, invariant: Invariant) {
-        self.violations.get_or_create(&Labels(invariant.name())).inc();
     }
 
     /// The page, in OpenMetrics.
@@ -91,13 +63,4 @@ impl Metrics {
         encode(&mut page, &self.registry)?;
         Ok(page)
     }
-}
-
-/// A series for every invariant from the start, so that a first violation shows as an increase.
-fn violations() -> Violations {
-    let violations = Violations::default();
-    for invariant in [Invariant::Limit, Invariant::Active, Invariant::Finite] {
-        let _ = violations.get_or_create(&Labels(invariant.name()));
-    }
-    violations
 }

@@ -169,7 +169,6 @@ mod tests {
     use super::{Reading, Readings, Snapshot};
     use crate::engine::decision::{Decision, Refusal, State, Term, Verdict};
     use crate::engine::units::{Replicas, Timestamp};
-    use crate::telemetry::invariant::Invariant;
     use crate::telemetry::metrics::{Build, Metrics};
 
     /// Read from JSON, because a kind of term may have more numbers than metrics look at.
@@ -214,7 +213,6 @@ mod tests {
         let build = Build { version: "1.2.3", commit: None, started: now };
         let readings = Readings::new(move || Snapshot { now, scalers: scalers.clone() });
         let metrics = Metrics::new(&build, readings);
-        metrics.violated(Invariant::Limit);
         metrics.page().unwrap()
     }
 
@@ -230,8 +228,6 @@ mod tests {
             format!("prescale_state{{{fresh},state=\"fresh\"}} 1"),
             format!("prescale_demand_replicas{{{fresh},term=\"own:say \\\"hi\\\"\"}} 2.5"),
             "prescale_build_info{version=\"1.2.3\",commit=\"unknown\"} 1".to_owned(),
-            "prescale_invariant_violations_total{invariant=\"limit\"} 1".to_owned(),
-            "prescale_invariant_violations_total{invariant=\"active\"} 0".to_owned(),
             "process_start_time_seconds 11.0".to_owned(),
         ];
         for line in present {
