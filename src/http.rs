@@ -43,6 +43,7 @@ mod tests {
             trigger,
             not_acting: &[],
             searched: &[],
+            faults: &[],
             withheld: Some("<b>why</b>"),
             open_streams: None,
             last_call: None,

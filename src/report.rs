@@ -22,7 +22,7 @@ mod tests {
 
     use super::{Report, Subject, headline, one_line, term_name};
     use crate::engine::decision::{Decision, Reason, Refusal, State, Term, TermKind, Verdict};
-    use crate::engine::observation::Searched;
+    use crate::engine::observation::{Fault, FaultKind, Searched};
     use crate::engine::units::{Replicas, Timestamp};
 
     fn scale(replicas: u32, sent: u32) -> Verdict {
@@ -69,6 +69,7 @@ mod tests {
                 tried: vec!["a".to_owned(), "b".to_owned()],
                 found: None,
             }],
+            faults: &[Fault { place: "datasource default".to_owned(), kind: FaultKind::Timeout }],
             withheld: None,
             open_streams: Some(1),
             last_call: Some(Timestamp::from_unix_ms(1_005_000)),
@@ -100,6 +101,7 @@ mod tests {
             "decidedAtMs": 1_000_000, "decisionAgeSeconds": 10.0, "dataAgeSeconds": 14.0,
             "notActing": [{"key": "quantile", "value": "95"}],
             "searched": [{"role": "waiting", "tried": ["a", "b"], "found": null}],
+            "faults": ["datasource default: timeout"],
             "openStreams": 1, "lastCallSeconds": 5.0,
         });
         assert_eq!(serde_json::to_value(report(Some(&decision))).unwrap(), expected);
@@ -129,6 +131,7 @@ team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
   demand        1.00  {}
   sent      8, to leave the HPA's dead band
   inert     quantile: 95 (a later version)
+  unread    datasource default: timeout
   metric    waiting: not found
 ",
             terms[0], terms[1]
@@ -158,6 +161,7 @@ team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
             trigger: "0123abcd",
             not_acting: &[],
             searched: &[],
+            faults: &[],
             withheld: Some("ticks paused"),
             open_streams: None,
             last_call: None,

@@ -35,7 +35,7 @@ use crate::scaler::tick::{Shared, Ticker};
 use crate::source::Sources;
 use crate::spec::{Limits, Spec};
 
-pub use handle::{Activity, OpenStream, Scaler, Unanswered};
+pub use handle::{Activity, OpenStream, Scaler, Seen, Unanswered};
 pub use metrics::Metrics;
 pub use reference::{Reference, Refused};
 pub use world::{Live, Observe, World};

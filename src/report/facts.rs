@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::decision::{Decision, Reason, State, Term, TermKind, Verdict};
-use crate::engine::observation::Searched;
+use crate::engine::observation::{Fault, Searched};
 use crate::engine::units::{Replicas, Timestamp};
 use crate::report::line::{cut, one_line};
 
@@ -26,6 +26,8 @@ pub struct Subject<'a> {
     pub not_acting: &'a [(String, String)],
     /// Which metric names were looked for and found.
     pub searched: &'a [Searched],
+    /// What the last tick could not read.
+    pub faults: &'a [Fault],
     /// Why the latest decision is not told at the moment (ticks stopped or failed).
     pub withheld: Option<&'a str>,
     /// Push streams open now; `None` when nobody counts them.
@@ -142,6 +144,8 @@ pub struct Report {
     pub not_acting: Vec<NotActing>,
     /// Which metric names were looked for and found.
     pub searched: Vec<Searched>,
+    /// What the last tick could not read, and why.
+    pub faults: Vec<String>,
     /// Push streams open now.
     pub open_streams: Option<usize>,
     /// Time since KEDA last asked.
@@ -171,6 +175,7 @@ impl Report {
             data_age_seconds: decision.and_then(|d| data_age(d, now)).map(|age| age.as_secs_f64()),
             not_acting: not_acting(subject.not_acting),
             searched: subject.searched.to_vec(),
+            faults: subject.faults.iter().map(|fault| one_line(&fault.to_string())).collect(),
             open_streams: subject.open_streams,
             last_call_seconds: subject.last_call.map(|at| now.since(at).as_secs_f64()),
         }

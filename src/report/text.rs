@@ -50,6 +50,9 @@ impl Report {
         for key in &self.not_acting {
             row(f, "inert", format_args!("{}: {} (a later version)", key.key, key.value))?;
         }
+        for fault in &self.faults {
+            row(f, "unread", fault)?;
+        }
         for searched in &self.searched {
             let found = searched.found.as_deref().unwrap_or("not found");
             row(f, "metric", format_args!("{}: {found}", searched.role))?;

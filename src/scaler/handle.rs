@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::engine::decision::{Decision, State, Verdict};
+use crate::engine::observation::{Fault, Observation, Searched};
 use crate::engine::step::Memory;
 use crate::scaler::calls::Calls;
 use crate::scaler::reference::Key;
@@ -63,6 +64,15 @@ struct Pulse {
     calls: Calls,
 }
 
+/// What the last tick looked for and could not read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Which metric names were looked for and found.
+    pub searched: Vec<Searched>,
+    /// What could not be read.
+    pub faults: Vec<Fault>,
+}
+
 /// One scaler as others see it.
 pub struct Scaler {
     /// Namespace.
@@ -78,6 +88,7 @@ pub struct Scaler {
     created: Duration,
     decision: watch::Receiver<Option<Arc<Decision>>>,
     pulse: Mutex<Pulse>,
+    seen: Mutex<Arc<Seen>>,
     memory: Mutex<(u64, Memory)>,
     revised: Notify,
     streams: AtomicUsize,
@@ -120,6 +131,7 @@ impl Scaler {
             created,
             decision,
             pulse: Mutex::new(pulse),
+            seen: Mutex::default(),
             memory: Mutex::new((0, memory)),
             revised: Notify::new(),
             streams: AtomicUsize::new(0),
@@ -263,6 +275,21 @@ impl Scaler {
             kept.1 = memory;
         }
         unrevised
+    }
+
+    /// What the last tick looked for and could not read; empty before the first one.
+    #[must_use]
+    pub fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what a tick looked for; kept as it is while nothing changes.
+    pub(crate) fn note_seen(&self, observation: &Observation) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let Observation { searched, faults, .. } = observation;
+        if seen.searched != *searched || seen.faults != *faults {
+            *seen = Arc::new(Seen { searched: searched.clone(), faults: faults.clone() });
+        }
     }
 
     /// Notes a tick that ended with `decision`; before it is published.

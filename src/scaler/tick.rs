@@ -113,6 +113,7 @@ impl Ticker {
         let now = self.scaler.clock().now();
         let at = schedule::instant(now, target, self.scaler.spec.setup.tick);
         let (observation, end) = self.observe(at).await;
+        self.scaler.note_seen(&observation);
         (self.step(&observation), end)
     }
 

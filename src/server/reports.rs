@@ -36,12 +36,14 @@ fn find(registry: &Registry, ask: &Ask, now: Timestamp) -> Found {
 fn report(scaler: &Scaler, now: Timestamp) -> Report {
     // Before the first tick nothing is withheld: there is nothing yet.
     let withheld = scaler.latest().and_then(|_| scaler.answer().err()).map(|why| why.to_string());
+    let seen = scaler.seen();
     let subject = Subject {
         namespace: &scaler.namespace,
         name: &scaler.name,
         trigger: &scaler.hash8,
         not_acting: &scaler.spec.not_acting,
-        searched: &[],
+        searched: &seen.searched,
+        faults: &seen.faults,
         withheld: withheld.as_deref(),
         open_streams: Some(scaler.streams()),
         last_call: Some(now.minus(scaler.silent())),
