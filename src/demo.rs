@@ -17,6 +17,7 @@ mod options;
 mod pages;
 mod pod;
 mod random;
+pub mod rehearsal;
 mod replica;
 mod screen;
 mod summary;

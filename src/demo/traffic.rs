@@ -39,17 +39,15 @@ const DAY: [(f64, f64); 13] = [
     (1.000, 3.0),
 ];
 
-/// The largest rate of [`DAY`]: arrivals are drawn at it and thinned.
-const RATE_MAX: f64 = 54.0;
-
 /// Sizes: weight, prompt tokens, output tokens. Chat, retrieval, documents, long documents; on
 /// average 2 140 and 345, which is the prompt-heavy mix of published conversation traces.
 const SIZES: [(f64, u32, u32); 4] =
     [(0.35, 600, 180), (0.35, 1800, 350), (0.20, 3500, 450), (0.10, 6000, 700)];
 
 /// Requests per second at `share` of the day; zero after its end.
-pub(super) fn rate_at(share: f64) -> f64 {
-    DAY.windows(2)
+fn rate_at(corners: &[(f64, f64)], share: f64) -> f64 {
+    corners
+        .windows(2)
         .find_map(|corners| match corners {
             [(from, low), (to, high)] if (*from..=*to).contains(&share) => {
                 Some(low + (high - low) * (share - from) / (to - from))
@@ -64,13 +62,22 @@ pub(super) fn rate_at(share: f64) -> f64 {
 pub(super) struct Arrivals {
     random: Random,
     length: Duration,
+    corners: Vec<(f64, f64)>,
+    /// The largest rate: arrivals are drawn at it and thinned.
+    highest: f64,
     at: Duration,
 }
 
 impl Arrivals {
     /// The day of `length` that `random` draws.
-    pub(super) const fn new(random: Random, length: Duration) -> Self {
-        Self { random, length, at: Duration::ZERO }
+    pub(super) fn new(random: Random, length: Duration) -> Self {
+        Self::along(random, length, &DAY)
+    }
+
+    /// The same along other corners: shares of `length` that rise from 0 to 1, requests per second.
+    pub(super) fn along(random: Random, length: Duration, corners: &[(f64, f64)]) -> Self {
+        let highest = corners.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+        Self { random, length, corners: corners.to_vec(), highest, at: Duration::ZERO }
     }
 
     fn size(&mut self) -> (u32, u32) {
@@ -89,10 +96,10 @@ impl Iterator for Arrivals {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        while self.at < self.length {
-            self.at += Duration::from_secs_f64(self.random.exponential(RATE_MAX));
+        while self.highest > 0.0 && self.at < self.length {
+            self.at += Duration::from_secs_f64(self.random.exponential(self.highest));
             let share = self.at.div_duration_f64(self.length);
-            if self.random.unit() * RATE_MAX < rate_at(share) {
+            if self.random.unit() * self.highest < rate_at(&self.corners, share) {
                 let (prompt, output) = self.size();
                 return Some(Arrival { at: self.at, prompt, output });
             }
@@ -105,7 +112,7 @@ impl Iterator for Arrivals {
 mod tests {
     use std::time::Duration;
 
-    use super::{Arrival, Arrivals, RATE_MAX, rate_at};
+    use super::{Arrival, Arrivals, DAY as SHAPE, rate_at};
     use crate::demo::random::Random;
 
     const DAY: Duration = Duration::from_secs(3 * 3600);
@@ -119,15 +126,21 @@ mod tests {
     fn the_shape_has_a_rise_a_burst_a_lull_and_an_idle_end() {
         let rows = [(0.0, 2.0), (0.45, 30.0), (0.55, 54.0), (0.7, 9.0), (0.85, 0.0), (0.97, 3.0)];
         for (share, expected) in rows {
-            assert!((rate_at(share) - expected).abs() < 1e-9, "{share}: {}", rate_at(share));
+            assert!(
+                (rate_at(&SHAPE, share) - expected).abs() < 1e-9,
+                "{share}: {}",
+                rate_at(&SHAPE, share)
+            );
         }
-        assert!(rate_at(1.5).abs() < 1e-9, "nobody comes after the day");
+        assert!(rate_at(&SHAPE, 1.5).abs() < 1e-9, "nobody comes after the day");
     }
 
     #[test]
     fn no_rate_exceeds_the_one_that_is_thinned() {
-        let highest = (0..=1000).map(|idx| rate_at(f64::from(idx) / 1000.0)).fold(0.0, f64::max);
-        assert!(highest <= RATE_MAX, "{highest}");
+        let drawn = Arrivals::new(Random::new(1), DAY).highest;
+        let highest =
+            (0..=1000).map(|idx| rate_at(&SHAPE, f64::from(idx) / 1000.0)).fold(0.0, f64::max);
+        assert!(highest <= drawn, "{highest}");
     }
 
     #[test]

@@ -56,8 +56,17 @@ pub(super) struct World {
 impl World {
     /// A day of `length` that begins with `replicas` serving pods.
     pub(super) fn new(seed: u64, length: Duration, replicas: u32) -> Self {
+        Self::with(seed, replicas, |random| Arrivals::new(random, length))
+    }
+
+    /// The same with `arrivals` of another shape.
+    pub(super) fn with(
+        seed: u64,
+        replicas: u32,
+        arrivals: impl FnOnce(Random) -> Arrivals,
+    ) -> Self {
         let mut random = Random::new(seed);
-        let arrivals = Arrivals::new(random.split(), length).peekable();
+        let arrivals = arrivals(random.split()).peekable();
         let pods = (0..replicas).map(|serial| Pod::serving(serial, Duration::ZERO)).collect();
         Self {
             now: Duration::ZERO,

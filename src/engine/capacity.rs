@@ -4,13 +4,29 @@
 //! and seeded by a profile. Given a tick's signals; promises positive finite numbers or `None`.
 //! Decisions use what was known before the tick: demand of this tick must not redefine capacity
 //! under itself. Sources: the control law in the literature on admission by tokens, DESIGN 5.
+//!
+//! **Work.** A replica divides its time between prompts and output: `g/G + p/P = 1` when it is busy.
+//! So G is not the output rate that was seen, which halves when prompts get longer, but that rate
+//! over the share of time left for it: the same number under any mix of requests, in a ramp (all
+//! prompts) and while a batch runs empty (all output). A request costs `output/G + uncached/P`.
+//!
+//! **Saturation.** A server that always had a queue did all it can: only a pod whose queue was
+//! there throughout the window counts, together with something that says why more requests were not
+//! admitted. A queue at an instant says nothing about the minute that the rate is about.
+//!
+//! **Belief.** Throughput below saturation is a lower bound, and a fact: it is kept, half-forgotten
+//! after a day. Observations at saturation move value and bound by the same weight, so that one
+//! window that was not what it seemed (a pod that just began, a mix without equal) does not undo what
+//! was delivered before. A seed is nobody's observation: the first one replaces it.
 
 mod learned;
+mod work;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::capacity::work::{Speed, Tokens};
 use crate::engine::numeric::{count, fade, share};
 use crate::engine::observation::Role;
 use crate::engine::setup::CapacitySeed;
@@ -19,8 +35,9 @@ use crate::engine::units::Timestamp;
 
 pub use learned::Learned;
 
-/// Rates reach back a minute, so windows a minute apart share no sample.
-const WINDOW: Duration = Duration::from_mins(1);
+/// Half of what rates reach back: two windows in a row are a queue of a minute and a half, about as
+/// long as one lasts before the replicas it asked for are ready.
+const WINDOW: Duration = Duration::from_secs(30);
 /// The most seen without a queue is half forgotten after a day, as other bounds are.
 const HALF_LIFE: Duration = Duration::from_hours(24);
 /// Request sizes follow the traffic within about ten minutes.
@@ -31,17 +48,18 @@ const SHAPE_RATE_MIN: f64 = 0.05;
 const KV_FULL: f64 = 0.9;
 /// A batch is full from here on of the largest one lately seen.
 const BATCH_FULL: f64 = 0.9;
-/// Prompt tokens per output token above which prefill binds: engines prefill about ten times as
-/// many tokens per second as they generate. Below, a saturated replica says nothing about P.
-const PREFILL_BOUND: f64 = 10.0;
 
-/// Mean size of a request, in tokens.
+/// Mean size of a request, in tokens: tokens over requests, both summed over the last minutes. A mean
+/// of quotients would take its first seconds, when three requests have finished, for ten minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
     /// Prompt tokens that have to be computed.
     pub uncached: f64,
     /// Output tokens.
     pub output: f64,
+    /// Requests it is the mean of, fading.
+    #[serde(default)]
+    pub requests: f64,
     /// When it was last seen.
     pub at: Timestamp,
 }
@@ -51,7 +69,7 @@ pub struct Shape {
 pub struct Capacity {
     /// K: KV-cache tokens.
     pub kv_tokens: Option<f64>,
-    /// G: output tokens per second.
+    /// G: output tokens per second while nothing is prefilled.
     pub generation: Learned,
     /// P: prompt tokens computed per second.
     pub prefill: Learned,
@@ -81,11 +99,11 @@ impl Capacity {
     /// Requests per second that one replica serves, when that is known.
     #[must_use]
     pub fn request_rate(&self) -> Option<f64> {
-        let tokens = self
-            .generation
-            .known()
-            .zip(self.shape)
-            .and_then(|(generation, shape)| share(generation, shape.output));
+        let seconds = |generation| {
+            let speed = Speed { generation, prefill: self.prefill.known() };
+            speed.seconds(self.shape?.uncached, self.shape?.output)
+        };
+        let tokens = self.generation.known().and_then(seconds).and_then(|cost| share(1.0, cost));
         tokens.or_else(|| self.requests.known()).filter(|rate| *rate > 0.0)
     }
 
@@ -112,17 +130,18 @@ impl Capacity {
             signals.believed().partition(|pod| is_saturated(pod, slow, most));
         let saturated = !full.is_empty();
         let pods = if saturated { full } else { free };
-        let best = |role| pods.iter().filter_map(|pod| pod.rate(role)).reduce(f64::max);
-        let average = |role| mean(pods.iter().copied(), |pod| pod.rate(role));
-        let seen = |role| if saturated { average(role) } else { best(role) };
-        let (output, finished) = (seen(Role::GenerationTokens), seen(Role::Finished));
-        let prompt = seen(Role::PromptTokens)
-            .map(|prompt| (prompt - seen(Role::CachedTokens).unwrap_or(0.0)).max(0.0));
-        self.generation.learn(output.unwrap_or(0.0), saturated, now);
+        let seen = |of: &dyn Fn(&PodReading) -> Option<f64>| {
+            let values = pods.iter().filter_map(|pod| of(pod));
+            if saturated { average(values) } else { values.reduce(f64::max) }
+        };
+        let finished = seen(&|pod| pod.rate(Role::Finished));
         self.requests.learn(finished.unwrap_or(0.0), saturated, now);
-        let prefill_binds =
-            prompt.zip(output).is_some_and(|(prompt, output)| prompt > PREFILL_BOUND * output);
-        self.prefill.learn(prompt.unwrap_or(0.0), saturated && prefill_binds, now);
+        let speed = self.prefill.known();
+        let generation = seen(&|pod| work::generation(Tokens::of(pod)?, speed));
+        self.generation.learn(generation.unwrap_or(0.0), saturated, now);
+        let prompt = seen(&|pod| Tokens::of(pod)?.prompt);
+        let binds = pods.iter().filter_map(|pod| Tokens::of(pod)).all(Tokens::prefill_binds);
+        self.prefill.learn(prompt.unwrap_or(0.0), saturated && binds, now);
     }
 
     fn learn_running(&mut self, signals: &Signals, now: Timestamp) {
@@ -161,18 +180,27 @@ impl Capacity {
         };
         let prompt = rate(Role::PromptTokens).unwrap_or(0.0);
         let computed = (prompt - rate(Role::CachedTokens).unwrap_or(0.0)).max(0.0);
-        let seen = Shape { uncached: computed / finished, output: output.max(1.0), at: now };
+        let span = self.shape.map_or(WINDOW, |before| now.since(before.at).min(WINDOW));
+        let seen = Shape {
+            uncached: computed / finished,
+            output: output.max(1.0),
+            requests: finished * span.as_secs_f64(),
+            at: now,
+        };
         self.shape = Some(self.shape.map_or(seen, |before| before.towards(&seen)));
     }
 }
 
 impl Shape {
     fn towards(&self, seen: &Self) -> Self {
-        let keep = fade(seen.at.since(self.at), SHAPE_HALF_LIFE);
+        let before = self.requests * fade(seen.at.since(self.at), SHAPE_HALF_LIFE);
+        let requests = before + seen.requests;
+        let keep = share(before, requests).unwrap_or(1.0);
         let mix = |before: f64, after: f64| keep.mul_add(before - after, after);
         Self {
             uncached: mix(self.uncached, seen.uncached),
             output: mix(self.output, seen.output),
+            requests,
             at: seen.at,
         }
     }
@@ -184,22 +212,25 @@ impl Shape {
     }
 }
 
-/// A queue, and something that says why: a missed objective, a full cache, or, with a queue
-/// throughout the window, a full batch. A queue alone is not saturation: engines count requests that
-/// wait for an adapter or a transfer, and a gauge may be stuck.
+/// A queue throughout the window, and something that says why: a full batch or cache, or a missed
+/// objective. A queue alone is not saturation: engines count requests that wait for an adapter or a
+/// transfer, and a gauge may be stuck.
 fn is_saturated(pod: &PodReading, slow: bool, running_most: f64) -> bool {
-    let queued = pod.level(Role::Waiting).is_some_and(|waiting| waiting > 0.0);
     let throughout = pod.waiting_range.is_some_and(|(least, _)| least > 0.0);
     let full = pod.level(Role::KvUsage).is_some_and(|usage| usage > KV_FULL);
     let running = pod.level(Role::Running);
     let batch = running.is_some_and(|running| running >= BATCH_FULL * running_most);
-    queued && (slow || full) || throughout && batch
+    throughout && (slow || full || batch)
 }
 
 fn mean<'a>(
     pods: impl Iterator<Item = &'a PodReading>,
     of: impl Fn(&PodReading) -> Option<f64>,
 ) -> Option<f64> {
-    let values: Vec<f64> = pods.filter_map(of).collect();
+    average(pods.filter_map(of))
+}
+
+fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
     share(values.iter().sum(), f64::from(count(values.len())))
 }

@@ -120,7 +120,8 @@ fn known(world: &mut World) {
         generation_tokens_per_second: Some(100.0),
     };
     world.capacity.seed(&seed);
-    world.capacity.shape = Some(Shape { uncached: 200.0, output: 50.0, at: now() });
+    world.capacity.shape =
+        Some(Shape { uncached: 200.0, output: 50.0, requests: 100.0, at: now() });
 }
 
 const BUSY: [(Role, f64); 4] =

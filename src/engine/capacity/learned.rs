@@ -9,16 +9,19 @@ use crate::engine::units::Timestamp;
 
 /// A bound seen once is half forgotten after a day: hardware, model and traffic change.
 const HALF_LIFE: Duration = Duration::from_hours(24);
-/// Saturated windows of a minute before a value is believed; one may be a single long prompt.
+/// Saturated windows before a value is believed; one may be a single long prompt.
 const SATURATED_MIN: u32 = 2;
-/// Weight of a saturated observation: three windows make two thirds of the value.
+/// Weight of a saturated observation: three of them make two thirds of the value.
 const WEIGHT: f64 = 0.3;
 
 /// A capacity of one replica.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Learned {
     /// The value, once seeded or seen at saturation.
     value: Option<f64>,
+    /// It was seen at saturation, not only seeded.
+    observed: bool,
     /// The most seen without saturation, fading.
     bound: f64,
     /// Saturated windows in a row.
@@ -47,7 +50,7 @@ impl Learned {
         }
     }
 
-    /// Learns from a window of a minute in which a replica did `observed`.
+    /// Learns from a window in which a replica did `observed`.
     pub fn learn(&mut self, observed: f64, saturated: bool, now: Timestamp) {
         if !observed.is_finite() || observed <= 0.0 {
             return;
@@ -55,17 +58,12 @@ impl Learned {
         let elapsed = self.at.map_or(Duration::ZERO, |at| now.since(at));
         self.bound = (self.bound * fade(elapsed, HALF_LIFE)).max(observed);
         self.at = Some(now);
-        if !saturated {
-            self.saturated = 0;
-            return;
-        }
-        self.saturated = self.saturated.saturating_add(1);
+        self.saturated = if saturated { self.saturated.saturating_add(1) } else { 0 };
         if self.saturated >= SATURATED_MIN {
-            let value =
-                self.value.map_or(observed, |value| WEIGHT.mul_add(observed - value, value));
-            self.value = Some(value);
-            // Saturated now means that what was seen before is not to be had any more.
-            self.bound = observed.min(value);
+            let towards = |before: f64| WEIGHT.mul_add(observed - before, before);
+            self.value = Some(self.value.filter(|_| self.observed).map_or(observed, towards));
+            self.bound = towards(self.bound);
+            self.observed = true;
         }
     }
 }
@@ -107,7 +105,18 @@ mod tests {
         check(None, &[(10.0, true)], None);
         check(None, &[(10.0, true), (12.0, true)], Some(12.0));
         check(None, &[(10.0, true), (12.0, false), (12.0, true)], None);
-        check(Some(100.0), &[(50.0, true), (50.0, true)], Some(85.0));
+        // A seed is a guess about other requests: what was seen replaces it.
+        check(Some(100.0), &[(50.0, true), (50.0, true)], Some(50.0));
         check(None, &[(f64::NAN, true), (f64::NAN, true)], None);
+    }
+
+    #[test]
+    fn one_poor_window_at_saturation_does_not_undo_what_was_delivered() {
+        let good = [(100.0, true); 4];
+        let row = |more: &[(f64, bool)]| [&good[..], more].concat();
+        check(None, &row(&[(50.0, true)]), Some(85.0));
+        check(None, &row(&[(50.0, true), (100.0, false)]), Some(100.0));
+        // But lasting ones do: 50 + 50 x 0.7^8.
+        check(None, &row(&[(50.0, true); 8]), Some(52.88));
     }
 }

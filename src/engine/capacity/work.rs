@@ -1,0 +1,104 @@
+//! Prompt and output tokens as one kind of work: shares of a replica's time.
+//!
+//! Given rates of tokens; promises finite numbers or `None`. What is learned from them is left to
+//! [`crate::engine::capacity`].
+
+use crate::engine::numeric::share;
+use crate::engine::observation::Role;
+use crate::engine::signals::PodReading;
+
+/// Engines prefill about ten times as many tokens per second as they generate with full batches: what
+/// is assumed while P is unknown, and the prompt tokens per output token above which prefill binds.
+/// Below, a saturated replica says nothing about P.
+const PREFILL_RATIO: f64 = 10.0;
+/// A replica that prefills for more of its time than this says nothing about G: the rest, by which
+/// its output is divided, is too small to be known.
+const PREFILL_SHARE_MAX: f64 = 0.8;
+
+/// Tokens per second of one replica.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Tokens {
+    /// Prompt tokens computed; absent where they are not counted.
+    pub(super) prompt: Option<f64>,
+    /// Tokens generated.
+    pub(super) output: f64,
+}
+
+impl Tokens {
+    /// What a pod did.
+    pub(super) fn of(pod: &PodReading) -> Option<Self> {
+        let cached = pod.rate(Role::CachedTokens).unwrap_or(0.0);
+        let prompt = pod.rate(Role::PromptTokens).map(|prompt| (prompt - cached).max(0.0));
+        Some(Self { prompt, output: pod.rate(Role::GenerationTokens)? })
+    }
+
+    /// Whether prompts are what keeps it busy.
+    pub(super) fn prefill_binds(self) -> bool {
+        self.prompt.is_some_and(|prompt| prompt > PREFILL_RATIO * self.output)
+    }
+}
+
+/// G as far as a replica showed it: its output over the share of time that prompts left, where
+/// `prefill` is P. With P unknown, `g/G + p/(10 G) = 1`.
+pub(super) fn generation(tokens: Tokens, prefill: Option<f64>) -> Option<f64> {
+    let prompt = tokens.prompt.unwrap_or(0.0);
+    let Some(prefill) = prefill else { return Some(tokens.output + prompt / PREFILL_RATIO) };
+    let busy = share(prompt, prefill)?;
+    if busy > PREFILL_SHARE_MAX { None } else { share(tokens.output, 1.0 - busy) }
+}
+
+/// What one replica can do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Speed {
+    /// G.
+    pub(super) generation: f64,
+    /// P, if known.
+    pub(super) prefill: Option<f64>,
+}
+
+impl Speed {
+    /// Seconds of a replica that a request takes.
+    pub(super) fn seconds(self, uncached: f64, output: f64) -> Option<f64> {
+        let prefill = self.prefill.unwrap_or(PREFILL_RATIO * self.generation);
+        Some(share(output, self.generation)? + share(uncached, prefill)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Speed, Tokens, generation};
+
+    /// Prompt and output tokens per second, P -> G.
+    fn check(prompt: Option<f64>, output: f64, prefill: Option<f64>, expected: Option<f64>) {
+        let seen = generation(Tokens { prompt, output }, prefill);
+        let near = match (seen, expected) {
+            (Some(seen), Some(expected)) => (seen - expected).abs() < 1e-6,
+            (seen, expected) => seen == expected,
+        };
+        assert!(near, "{prompt:?} {output} {prefill:?}: {seen:?} is not {expected:?}");
+    }
+
+    #[test]
+    fn output_counts_for_the_time_that_prompts_left() {
+        check(None, 100.0, None, Some(100.0));
+        check(None, 100.0, Some(1000.0), Some(100.0));
+        check(Some(0.0), 100.0, Some(1000.0), Some(100.0));
+        check(Some(500.0), 50.0, Some(1000.0), Some(100.0));
+        check(Some(500.0), 50.0, None, Some(100.0));
+        check(Some(800.0), 20.0, Some(1000.0), Some(100.0));
+        check(Some(801.0), 20.0, Some(1000.0), None);
+        check(Some(5000.0), 20.0, Some(1000.0), None);
+    }
+
+    #[test]
+    fn a_busy_replica_serves_what_it_was_seen_to_serve_under_any_assumption_about_prefill() {
+        // Five requests of 2000 prompt and 300 output tokens per second.
+        let tokens = Tokens { prompt: Some(10_000.0), output: 1500.0 };
+        for prefill in [None, Some(13_000.0), Some(32_000.0), Some(1e9)] {
+            let generation = generation(tokens, prefill).unwrap();
+            let seconds = Speed { generation, prefill }.seconds(2000.0, 300.0).unwrap();
+            // Two divisions.
+            assert!((seconds - 0.2).abs() < 1e-9, "{prefill:?}: {seconds}");
+        }
+    }
+}
