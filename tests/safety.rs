@@ -58,10 +58,12 @@ fn world(now: Timestamp, pods: u32, values: [f64; 3]) -> Observation {
     observation
 }
 
-/// Four busy pods.
+/// Four busy pods: 96 requests in all, which by [`TRIGGER`] need six.
 fn busy(now: Timestamp) -> Observation {
-    world(now, 4, [6.0, 24.0, 0.55])
+    world(now, 4, BUSY)
 }
+
+const BUSY: [f64; 3] = [0.0, 24.0, 0.3];
 
 /// (replicas, active); `None` for an error.
 fn told(decision: &Decision) -> Option<(u32, bool)> {
@@ -103,13 +105,13 @@ fn never_below(
     memory
 }
 
-const TRIGGER: &[(&str, &str)] = &[("queueDepth", "5"), ("maxReplicas", "10")];
+const TRIGGER: &[(&str, &str)] = &[("concurrency", "16"), ("maxReplicas", "10")];
 
 /// Each row takes one witness away or makes it lie, while the others say what they always said.
 #[test]
 fn no_single_bad_signal_lowers_a_serving_workload_or_sends_it_to_sleep() {
     type Lie = (&'static str, fn(&mut Observation));
-    let lies: [Lie; 12] = [
+    let lies: [Lie; 13] = [
         ("spec replicas say 0", |o| o.workload.spec_replicas = Some(0)),
         ("spec replicas say 1", |o| o.workload.spec_replicas = Some(1)),
         ("the status says nobody is ready", |o| o.workload.ready_replicas = Some(0)),
@@ -119,11 +121,17 @@ fn no_single_bad_signal_lowers_a_serving_workload_or_sends_it_to_sleep() {
         }),
         ("the cluster says nothing", |o| o.workload = Default::default()),
         ("no pod exports anything", |o| o.pods.values_mut().for_each(|pod| pod.roles.clear())),
+        ("three pods export nothing", |o| {
+            o.pods.values_mut().skip(1).for_each(|pod| pod.roles.clear());
+        }),
         ("no pod is seen", |o| o.pods.clear()),
         ("no pod is ready", |o| {
             o.pods.values_mut().for_each(|pod| pod.phase = Phase::Unready);
         }),
-        ("one pod is seen", |o| o.pods.retain(|name, _| name == "llama-0")),
+        ("one pod is seen", |o| {
+            o.workload.phases_known = false;
+            o.pods.retain(|name, _| name == "llama-0");
+        }),
         ("nothing is seen", |o| *o = Observation::empty(o.at)),
         ("the headless name has no address", |o| {
             *o = Observation::empty(o.at);
@@ -309,7 +317,7 @@ proptest! {
             let mut observation = busy(now);
             for (idx, seen) in observation.pods.values_mut().enumerate() {
                 if pods & (1 << idx) != 0 {
-                    let mut values = [6.0, 24.0, 0.55];
+                    let mut values = BUSY;
                     values[role] = poison;
                     *seen = pod(now, 5, values);
                 }
