@@ -160,17 +160,24 @@ impl Registry {
         }
     }
 
-    /// The memory of the sibling that was asked last, if it scales the same workload with the same
-    /// engine, and the instant up to which that memory has been told the story.
+    /// The memory of a sibling that scales the same workload with the same engine, and the instant
+    /// up to which that memory has been told the story.
+    ///
+    /// Which of several triggers was edited cannot be seen: the one that wanted most counts, for an
+    /// edit must not lower anything, and of equals the one that was asked last.
     fn inherit(&self, key: &Key, spec: &Spec) -> (Memory, Option<Timestamp>) {
         let same = |other: &Arc<Scaler>| {
             other.spec.target.workload == spec.target.workload
                 && other.spec.target.engine == spec.target.engine
         };
         let siblings = self.shared.room.named(&key.namespace, &key.name);
-        siblings.into_iter().filter(same).min_by_key(|other| other.silent()).map_or_else(
+        let candidates = siblings.into_iter().filter(same).map(|other| (other.memory(), other));
+        let wanting_most = |(memory, other): &(Memory, Arc<Scaler>)| {
+            (memory.last, std::cmp::Reverse(other.silent()))
+        };
+        candidates.max_by_key(wanting_most).map_or_else(
             || (Memory::default(), None),
-            |sibling| (sibling.memory(), sibling.latest().map(|decision| decision.at)),
+            |(memory, sibling)| (memory, sibling.latest().map(|decision| decision.at)),
         )
     }
 

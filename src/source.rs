@@ -120,6 +120,9 @@ impl Sources {
     }
 }
 
+/// The youngest limit of freshness: an older age of the workload's own series is asked for anew.
+const BORROWED_MAX: Duration = Duration::from_secs(60);
+
 /// Reads one scaler's world.
 #[derive(Debug)]
 pub struct Reader {
@@ -377,18 +380,20 @@ impl Questions {
     }
 }
 
-/// The age of the user's signals: that of the workload's own series, else of their first selector.
+/// The age of the user's signals: that of the workload's own series while those are young, else of
+/// their first selector, because pods that are gone say nothing about a queue that is not theirs.
 async fn own_ages(asking: Asking<'_>, questions: &Questions, parts: &mut Parts) {
     let own = &mut parts.own.0;
     if own.iter().all(|reading| reading.value.is_none()) {
         return;
     }
     let newest = parts.engine.newest().or(parts.gpus.newest());
-    let ages = match newest {
-        Some(newest) => vec![Some(asking.at.since(newest)); own.len()],
+    let borrowed = newest.map(|newest| asking.at.since(newest));
+    let ages = match borrowed.filter(|age| *age <= BORROWED_MAX) {
+        Some(age) => vec![Some(age); own.len()],
         None => own::ages(asking, &questions.own).await,
     };
     for (reading, age) in own.iter_mut().zip(ages) {
-        reading.age = age;
+        reading.age = age.or(borrowed);
     }
 }

@@ -112,7 +112,9 @@ fn held(case: &Case<'_>, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 
     let current = case.signals.supply.current;
     let last = memory.last.or(current).unwrap_or(0);
     let need = case.need.up;
-    let someone = u32::from(current != Some(0));
+    // Pods that answer outweigh a count of zero, except where zero was wanted: those are leaving.
+    let answering = case.signals.supply.read > 0 && memory.last != Some(0);
+    let someone = u32::from(current != Some(0) || answering);
     let want = last.max(need).max(someone);
     reasons.push(Reason::Held { replicas: last });
     if need > last {

@@ -187,9 +187,9 @@ impl ExternalScaler for Service {
         let method = Method::StreamMetricSpec;
         self.metrics.ended(method, Code::Ok);
         let first = answer::metric_spec();
-        let messages = match self.registry.scaler(&answer::reference(request.into_inner())) {
-            Ok(scaler) => stream::quiet_with(first, scaler.open_stream(), self.life(method, true)),
-            Err(refused) => stream::quiet(Some(first), self.life(method, is_final(&refused))),
+        let messages = match self.open(&answer::reference(request.into_inner())) {
+            Ok(scaler) => stream::quiet_with(first, scaler, self.life(method, true)),
+            Err(last) => stream::quiet(Some(first), self.life(method, last)),
         };
         Ok(Response::new(messages))
     }

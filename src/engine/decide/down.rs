@@ -25,7 +25,8 @@ pub(super) fn follow(
     let last = memory.last.unwrap_or(0);
     let mut reasons = Vec::new();
     if memory.window.begins(now, setup.tick) {
-        let seed = last.max(signals.supply.current.unwrap_or(0));
+        let supply = &signals.supply;
+        let seed = last.max(supply.current.unwrap_or(0)).max(supply.ready_pods());
         memory.window.seed(now, seed);
         memory.last = Some(seed);
     }

@@ -10,6 +10,8 @@ use crate::engine::observation::Observation;
 use crate::engine::setup::Setup;
 use crate::engine::signals::Signals;
 
+/// Data older than this is no basis for any number.
+pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
 /// More faults than these say the same thing again.
 const FAULTS_SHOWN: usize = 3;
 
@@ -92,6 +94,8 @@ pub struct Facts {
     pub zero_unreadable: bool,
     /// Ready pods serve, read or not.
     pub serving: bool,
+    /// Somebody who can tell says that no replica is ready.
+    pub none_ready: bool,
     /// Pods are scheduled, pulling or starting; or ready ones that never answered are still young.
     pub loading: bool,
     /// Age of the newest trustworthy sample ever seen.
@@ -119,7 +123,8 @@ impl Facts {
         let supply = &signals.supply;
         let before = memory.newest.map(|at| at.min(now));
         memory.newest = before.max(signals.newest);
-        let at_zero = at_zero(signals, memory.last);
+        let age = memory.newest.map(|at| now.since(at));
+        let at_zero = at_zero(signals, memory.last, age);
         let serving = supply.ready_pods() > 0;
         let young_only = supply.loading > supply.starting && memory.newest.is_some();
         let loading = supply.starting > 0 || young_only;
@@ -135,8 +140,9 @@ impl Facts {
             sees_zero: signals.outside.sees_zero,
             zero_unreadable: signals.outside.unreadable,
             serving,
+            none_ready: supply.ready == Some(0),
             loading,
-            age: memory.newest.map(|at| now.since(at)),
+            age,
             fresh_limit: signals.fresh.limit,
             read: signals.newest.is_some(),
             half_read: !supply.under_half_read(),
@@ -185,10 +191,17 @@ impl Facts {
 }
 
 /// Replicas are known zero; or unknown while the last decision was zero and nothing contradicts it.
-fn at_zero(signals: &Signals, last: Option<u32>) -> bool {
+///
+/// Pods that answer are the better witness: a count may lag, or be of another object of that name.
+/// A headless name loses its addresses when no pod is ready, be it for a moment: that alone puts no
+/// workload to sleep that was wanted, before its data is too old for anything else.
+fn at_zero(signals: &Signals, last: Option<u32>, age: Option<Duration>) -> bool {
     let supply = &signals.supply;
     let nobody = supply.ready.unwrap_or(0) == 0 && supply.loading == 0 && supply.stuck.is_empty();
+    let wanted = last.is_some_and(|last| last > 0) && age.is_some_and(|age| age <= HOLD_FOR);
     match supply.current {
+        _ if supply.read > 0 => false,
+        Some(0) if supply.by_address => !wanted,
         Some(current) => current == 0,
         None => last == Some(0) && nobody,
     }

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use crate::engine::decide::facts::Facts;
+use crate::engine::decide::facts::{Facts, HOLD_FOR};
 use crate::engine::decision::State;
-
-/// Data older than this is no basis for any number.
-pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
 
 /// The state; rows in order of priority.
 ///
 /// Zero comes first: what the engines say is meaningless without engines, and a Prometheus outage
-/// must not wake every sleeping model. Then pods on their way: they cannot have data yet. Then age,
-/// then completeness.
+/// must not wake every sleeping model. Then pods on their way: they cannot have data yet; a wake is
+/// given up only where somebody says that no pod is ready, because pods that nobody can see may well
+/// serve. Then age, then completeness.
 #[must_use]
 pub fn state(facts: &Facts) -> State {
     let older = |limit: Duration| facts.age.is_some_and(|age| age > limit);
@@ -22,7 +20,7 @@ pub fn state(facts: &Facts) -> State {
         (facts.at_zero && facts.age.is_none() && !facts.sees_zero, State::Cold),
         (facts.at_zero, State::Asleep),
         (!facts.serving && facts.wake_held, State::Waking),
-        (!facts.serving && facts.wake_given_up && !facts.loading, State::Asleep),
+        (facts.none_ready && facts.wake_given_up && !facts.loading, State::Asleep),
         (!facts.serving && facts.loading, State::Waking),
         (facts.age.is_none(), State::Cold),
         (older(HOLD_FOR), State::Blind),
@@ -48,6 +46,7 @@ mod tests {
         sees_zero: true,
         zero_unreadable: false,
         serving: true,
+        none_ready: false,
         loading: false,
         age: Some(Duration::ZERO),
         fresh_limit: Duration::from_secs(60),
@@ -82,7 +81,10 @@ mod tests {
             (Facts { loading: true, ..NOBODY }, State::Waking),
             (Facts { loading: true, ..aged(NOBODY, 5000) }, State::Waking),
             (Facts { wake_held: true, ..NOBODY }, State::Waking),
-            (Facts { wake_given_up: true, ..NOBODY }, State::Asleep),
+            (Facts { wake_given_up: true, none_ready: true, ..NOBODY }, State::Asleep),
+            // Nobody can see the pods: they may serve.
+            (Facts { wake_given_up: true, ..NOBODY }, State::Hold),
+            (Facts { wake_given_up: true, ..aged(NOBODY, 5000) }, State::Blind),
             (ZERO, State::Asleep),
             (aged(ZERO, 5000), State::Asleep),
             (Facts { sees_zero: false, ..ZERO }, State::Cold),

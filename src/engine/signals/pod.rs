@@ -88,10 +88,13 @@ impl PodReading {
     /// Reads one pod.
     #[must_use]
     pub fn read(pod: &PodObservation, fresh: Freshness) -> Self {
-        // A page that was read now and lacks only lazy families is a recent answer.
-        let page = pod.known_zero.first().map(|_| fresh.now);
-        let mut reading = Self { newest: page, ..Self::default() };
-        for role in &pod.known_zero {
+        // What a page lacks is as old as what it shows; a page that shows nothing was read now.
+        let shown = newest_of(pod, fresh.now);
+        let page = if pod.roles.is_empty() { Some(fresh.now) } else { shown };
+        let lacking = page.filter(|at| fresh.now.since(*at) <= fresh.limit);
+        let newest_lack = lacking.filter(|_| !pod.known_zero.is_empty());
+        let mut reading = Self { newest: newest_lack, ..Self::default() };
+        for role in pod.known_zero.iter().filter(|_| lacking.is_some()) {
             let values = if role.is_counter() { &mut reading.rates } else { &mut reading.levels };
             values.insert(*role, 0.0);
         }
@@ -162,6 +165,11 @@ fn insert(values: &mut BTreeMap<Role, f64>, role: Role, value: Option<f64>) {
     if let Some(value) = value {
         values.insert(role, value);
     }
+}
+
+/// The newest trustworthy sample of a pod, of any role.
+fn newest_of(pod: &PodObservation, now: Timestamp) -> Option<Timestamp> {
+    pod.roles.iter().filter_map(|(role, found)| newest(&trust(*role, found, now))).max()
 }
 
 fn newest(trusted: &[Series]) -> Option<Timestamp> {
@@ -316,5 +324,16 @@ mod tests {
         assert_eq!(reading.level(Role::Waiting), Some(0.0));
         assert_eq!(reading.rate(Role::Finished), Some(0.0));
         assert_eq!(reading.level(Role::Running), None);
+    }
+
+    #[test]
+    fn what_a_page_lacks_is_as_old_as_what_it_shows() {
+        for (age, expected) in [(0, Some(0.0)), (60, Some(0.0)), (61, None), (140, None)] {
+            let mut pod = pod(Role::Running, Combine::Sum, vec![series(&[5.0], age)]);
+            pod.known_zero.insert(Role::Waiting);
+            let reading = PodReading::read(&pod, fresh());
+            assert_eq!(reading.level(Role::Waiting), expected, "{age} s");
+            assert_eq!(reading.answers(fresh()), expected.is_some(), "{age} s");
+        }
     }
 }

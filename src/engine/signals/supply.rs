@@ -63,6 +63,8 @@ impl Rules {
 pub struct Supply {
     /// Replicas the target has, by the best source that said something.
     pub current: Option<u32>,
+    /// That is the number of addresses behind the headless name, for want of anything better.
+    pub by_address: bool,
     /// Ready replicas that carry load: not those whose engine sleeps.
     pub ready: Option<u32>,
     /// Ready replicas that were read, sleeping engines included.
@@ -97,7 +99,9 @@ impl Supply {
             }
         }
         supply.add_nameless(&observation.workload);
-        supply.current = current(observation, &supply);
+        let current = current(observation, &supply);
+        supply.by_address = current.is_none();
+        supply.current = current.or(observation.workload.addresses);
         supply.ready = ready(observation, &supply, rules.fresh.family);
         supply
     }
@@ -148,11 +152,7 @@ fn current(observation: &Observation, supply: &Supply) -> Option<u32> {
     let workload = &observation.workload;
     let stuck = count(supply.stuck.len());
     let pods = supply.ready_pods().saturating_add(supply.loading).saturating_add(stuck);
-    workload
-        .spec_replicas
-        .or(workload.hpa_current)
-        .or_else(|| (pods > 0).then_some(pods))
-        .or(workload.addresses)
+    workload.spec_replicas.or(workload.hpa_current).or_else(|| (pods > 0).then_some(pods))
 }
 
 fn ready(observation: &Observation, supply: &Supply, family: Family) -> Option<u32> {
@@ -232,7 +232,16 @@ mod tests {
         for (workload, expected) in rows {
             let mut observation = Observation::empty(Timestamp::from_unix_ms(0));
             observation.workload = workload;
-            assert_eq!(super::current(&observation, &Supply::default()), expected);
+            let fresh = Freshness::new(
+                Family::Llm,
+                observation.at,
+                Duration::from_secs(15),
+                Duration::from_secs(15),
+            );
+            let rules = Rules { fresh, stuck_after: Duration::from_secs(360) };
+            let supply =
+                Supply::count(&observation, &BTreeMap::new(), &PodsSeen::default(), &rules);
+            assert_eq!(supply.current, expected);
         }
     }
 }

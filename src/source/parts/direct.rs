@@ -133,6 +133,8 @@ impl Shown {
             observation.pods.retain(|_, pod| pod.phase == Phase::Pending);
             observation.pods.extend(pods);
             observation.workload.addresses = addresses;
+            // Of ready pods without a page, only the target's status knows.
+            observation.workload.phases_known = false;
             observation.latency = latency;
             observation.candidates.clear();
         }
