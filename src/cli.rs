@@ -14,7 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use tokio::runtime::Builder;
 
 use crate::cli::exit::Exit;
 use crate::server::COMMIT;
@@ -53,8 +55,14 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
     /// YAML files with ScaledObjects; `-` reads standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "keys", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Also try the queries at this Prometheus-compatible server, whatever datasource they name
+    #[arg(long, value_name = "URL")]
+    prometheus_url: Option<String>,
+    /// Print every metadata key with its meaning, what it accepts and its default, and end
+    #[arg(long, conflicts_with_all = ["files", "prometheus_url", "output"])]
+    keys: bool,
     /// How findings are written
     #[arg(short, long, value_enum, default_value = "table")]
     output: Output,
@@ -88,12 +96,25 @@ pub fn run() -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
-    let CheckArgs { files, output } = args;
+    let CheckArgs { files, prometheus_url, keys, output } = args;
+    let out = &mut std::io::stdout();
+    if *keys {
+        check::write_keys(out)?;
+        return Ok(Exit::Done);
+    }
     let format = match output {
         Output::Table => check::Format::Table,
         Output::Json => check::Format::Json,
     };
-    Ok(match check::run(files, format, &mut std::io::stdout())? {
+    let report = match prometheus_url {
+        None => check::check(files),
+        Some(url) => {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.context("failed to start the runtime")?;
+            runtime.block_on(check::check_at(files, url))?
+        }
+    };
+    Ok(match check::write(&report, format, out)? {
         check::Outcome::Fine => Exit::Done,
         check::Outcome::Errors => Exit::Failed,
         check::Outcome::Unreadable => Exit::Usage,

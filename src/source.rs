@@ -330,7 +330,7 @@ impl Queried {
         let asleep = observation.workload.spec_replicas == Some(0);
         let scraped = matches!(self.target.source, SourceRef::Endpoints { .. });
         // A server that just failed is not asked for a hint: the tick would outlast its interval.
-        let failing = !observation.faults.is_empty();
+        let failing = observation.faults.iter().any(|fault| !is_of_content(fault.kind));
         let elsewhere = asleep || scraped || failing || preset.families.is_empty();
         if !observation.pods.is_empty() || elsewhere {
             return observation;
@@ -378,6 +378,11 @@ impl Questions {
                 .map(|query| question("activationQuery".to_owned(), query)),
         }
     }
+}
+
+/// Whether a server that answered in time and form is at fault for this.
+const fn is_of_content(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Empty | FaultKind::TooManySeries | FaultKind::NotFinite)
 }
 
 /// The age of the user's signals: that of the workload's own series while those are young, else of

@@ -117,7 +117,7 @@ impl Spec {
     /// Whether the key called `name` acts in this version, given or not.
     #[must_use]
     pub fn acts(&self, name: &str) -> bool {
-        key(name).is_some_and(|key| acts(key, self.setup.strategy))
+        key(name).is_some_and(|key| acts(key, self.setup.strategy, self.target.gateway))
     }
 }
 
@@ -171,7 +171,7 @@ pub fn parse(
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let bounds = forecast::read_bounds(&mut raw, around);
-    let not_acting = not_acting(&raw, frame.strategy);
+    let not_acting = not_acting(&raw, frame.strategy, wake.gateway);
     let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
@@ -184,18 +184,24 @@ pub fn parse(
 }
 
 /// Keys the user gave that do not act, in the order of the documentation.
-fn not_acting(raw: &Raw, strategy: Strategy) -> Vec<(String, String)> {
+fn not_acting(raw: &Raw, strategy: Strategy, gateway: Option<Gateway>) -> Vec<(String, String)> {
     keys()
         .iter()
-        .filter(|key| !acts(key, strategy))
+        .filter(|key| !acts(key, strategy, gateway))
         .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
         .collect()
 }
 
-/// Whether a key acts in this version.
-fn acts(key: &Key, strategy: Strategy) -> bool {
-    let without_forecast = matches!(strategy, Strategy::Reactive | Strategy::Shadow);
-    key.later.is_none() || (key.name == "scaleStrategy" && without_forecast)
+/// Whether a key acts in this version, with the values given where that depends on them.
+///
+/// A gateway that is not read is still a place where demand shows: nothing can be read there, so the
+/// workload is never taken for idle because of it.
+fn acts(key: &Key, strategy: Strategy, gateway: Option<Gateway>) -> bool {
+    match key.name {
+        "scaleStrategy" => matches!(strategy, Strategy::Reactive | Strategy::Shadow),
+        "gateway" => gateway.is_none_or(Gateway::acts),
+        _ => key.later.is_none(),
+    }
 }
 
 fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Limits) -> Setup {

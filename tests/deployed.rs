@@ -20,14 +20,16 @@ mod prometheus;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cases::{Case, World, cases};
+use prescale::cli::check::{Level, check_at};
 use prescale::clock::Clock;
-use prescale::engine::decision::{Decision, State, Verdict};
+use prescale::engine::decision::{Decision, State, TermKind, Verdict};
 use prescale::engine::observation::Latency;
+use prescale::engine::step::{Memory, step};
 use prescale::scaler::{Reference, Registry};
 use prescale::source::Sources;
 use prescale::source::config::{DatasourceConfig, ScrapePolicy};
@@ -42,11 +44,14 @@ const TRIES: usize = 4;
 /// A scaled object of an example: its name, and the metadata of its trigger.
 type Examples = BTreeMap<(String, String), BTreeMap<String, String>>;
 
-fn examples() -> Examples {
+fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/examples");
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn examples() -> Examples {
     let mut examples = Examples::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files() {
         let file = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
@@ -87,6 +92,45 @@ async fn every_example_decides_what_the_pages_of_its_cluster_ask_for() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    waiting_requests_count_as_the_cache_they_will_need(&sources, &examples).await;
+    nothing_is_missed_where_the_examples_are_deployed(&world).await;
+}
+
+/// Two looks a moment apart, at the pods of example b with caches 96 % full: 24 running requests hold
+/// 1.92 caches, so the 10 that wait will need another 0.8. (1.92 + 0.8) / 0.85 = 3.2.
+async fn waiting_requests_count_as_the_cache_they_will_need(
+    sources: &Arc<Sources>,
+    examples: &Examples,
+) {
+    let metadata = &examples[&("b-vllm-kv-cache".to_owned(), "llama-kv".to_owned())];
+    let spec = parse("llm", "llama-kv", metadata, &Limits::default()).unwrap();
+    let mut reader = sources.reader(&spec.target);
+    let first = reader.observe(Clock::system().now()).await;
+    let learned = step(&spec.setup, &first, Memory::default());
+    let second = reader.observe(Clock::system().now()).await;
+    let decision = step(&spec.setup, &second, learned.memory).decision;
+    let binding = &decision.terms[0];
+    assert_eq!(binding.kind, TermKind::KvCache);
+    assert!((binding.replicas - 3.2).abs() < 0.01, "{binding}");
+    let Verdict::Scale { replicas, .. } = decision.verdict else { panic!("{decision:?}") };
+    assert_eq!(replicas.get(), 4);
+}
+
+/// `check --prometheus-url` beside the clusters in which the examples are as they are written.
+async fn nothing_is_missed_where_the_examples_are_deployed(world: &World) {
+    let report = check_at(&files(), &world.url()).await.unwrap();
+    let bad: Vec<_> =
+        report.findings.iter().filter(|finding| finding.level != Level::Info).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+    let found = |object: &str, text: &str| {
+        let mut of = report.findings.iter().filter(|finding| finding.object.ends_with(object));
+        assert!(of.any(|finding| finding.message.contains(text)), "{object}: {text}");
+    };
+    found("nlp/bert", "gpu utilization as DCGM_FI_DEV_GPU_UTIL");
+    found("llm/llama-multi", "kv usage as vllm:kv_cache_usage_perc");
+    found("llm/llama-queue", "found as llm_d_epp_flow_control_queue_size; held now: 20");
+    found("dev/llama-dev", "found as interceptor_request_concurrency; held now: 3");
+    found("ml/scoring", "is 175 now");
 }
 
 /// The first decision of a new scaler, which remembers nothing that was not on the pages.

@@ -1,12 +1,14 @@
 //! `prescale check`: what a ScaledObject's YAML would come to, before it is applied.
 //!
 //! Given files of Kubernetes manifests, any kinds, several documents each. Promises every fault of
-//! our keys, the traps of KEDA and the HPA around them, and the settings in force. No cluster and no
-//! datasource is asked.
+//! our keys, the traps of KEDA and the HPA around them, and the settings in force. No cluster is
+//! asked, and a datasource only where one is named ([`check_at`]).
 
 mod finding;
 mod manifest;
 mod object;
+mod observed;
+mod queries;
 mod render;
 mod trigger;
 
@@ -16,6 +18,9 @@ use std::path::{Path, PathBuf};
 use crate::cli::check::finding::{Findings, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
 use crate::cli::check::object::{BEHAVIOR, BEHAVIOR_KEY, Object};
+use crate::cli::check::queries::{Server, Trial};
+use crate::cli::check::trigger::Understood;
+use crate::source::config::Error;
 
 pub use finding::{Finding, Level, Report, Setting, Trigger};
 pub use render::{Format, write_keys};
@@ -30,7 +35,7 @@ pub enum Outcome {
     Fine,
     /// At least one finding of level error.
     Errors,
-    /// A file could not be read or is not YAML.
+    /// A file could not be read or is not YAML, or the datasource did not answer.
     Unreadable,
 }
 
@@ -51,9 +56,16 @@ impl Outcome {
 /// # Errors
 /// When `out` cannot be written.
 pub fn run(files: &[PathBuf], format: Format, out: &mut dyn Write) -> io::Result<Outcome> {
-    let report = check(files);
-    render::write(&report, format, out)?;
-    Ok(outcome(&report))
+    write(&check(files), format, out)
+}
+
+/// Writes `report`; how it ends the command.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write(report: &Report, format: Format, out: &mut dyn Write) -> io::Result<Outcome> {
+    render::write(report, format, out)?;
+    Ok(outcome(report))
 }
 
 /// How a report ends the command.
@@ -71,28 +83,63 @@ pub fn outcome(report: &Report) -> Outcome {
 /// Checks `files`.
 #[must_use]
 pub fn check(files: &[PathBuf]) -> Report {
-    let mut report = Report::default();
+    checked(files).0
+}
+
+/// Checks `files`, and tries the queries of their triggers at the Prometheus-compatible server at
+/// `url`, once, now. It stands for whatever datasource a trigger names.
+///
+/// # Errors
+/// When `url` is not one; before any file is read.
+pub async fn check_at(files: &[PathBuf], url: &str) -> Result<Report, Error> {
+    let server = Server::open(url)?;
+    let (mut report, trials) = checked(files);
+    match server.tried(&trials).await {
+        Ok(findings) => report.findings.extend(findings),
+        Err(kind) => {
+            let reason = format!("{}: no query was tried", kind.words());
+            unreadable("--prometheus-url", &reason, &mut report);
+        }
+    }
+    Ok(report)
+}
+
+fn checked(files: &[PathBuf]) -> (Report, Vec<Trial>) {
+    let (mut report, mut trials) = (Report::default(), Vec::new());
     for file in files {
         let name = file.display().to_string();
         match read(file) {
-            Ok(text) => check_text(&name, &text, &mut report),
+            Ok(text) => trials.extend(documents(&name, &text, &mut report)),
             Err(error) => unreadable(&name, &error.to_string(), &mut report),
         }
     }
-    report
+    (report, trials)
 }
 
 /// Checks the documents of one `text`, called `file`, and adds to `report`.
 pub fn check_text(file: &str, text: &str, report: &mut Report) {
+    documents(file, text, report);
+}
+
+/// The triggers of one text, to be tried.
+fn documents(file: &str, text: &str, report: &mut Report) -> Vec<Trial> {
     let manifests = match manifest::read(text) {
         Ok(manifests) => manifests,
-        Err(error) => return unreadable(file, &error.to_string(), report),
+        Err(error) => {
+            unreadable(file, &error.to_string(), report);
+            return Vec::new();
+        }
     };
+    let mut trials = Vec::new();
     let mut findings = Findings::default();
     let mut ours = 0;
     for manifest in &manifests {
         let Some(kind) = manifest.kind() else { continue };
-        ours += scaled(kind, manifest, file, (&mut findings, &mut report.triggers));
+        let understood = scaled(kind, manifest, file, (&mut findings, &mut report.triggers));
+        ours += understood.len();
+        let workload = object::workload(manifest);
+        let tried = |one| Trial::of(one, workload.as_ref());
+        trials.extend(understood.into_iter().filter_map(tried));
     }
     if ours == 0 {
         let place = Place { file: file.to_owned(), ..Place::default() };
@@ -102,15 +149,16 @@ pub fn check_text(file: &str, text: &str, report: &mut Report) {
         report.recommended_behavior = Some(BEHAVIOR);
     }
     report.findings.extend(findings.0);
+    trials
 }
 
-/// Checks one scaled object; how many triggers of ours it has.
+/// Checks one scaled object; the triggers of ours that it has.
 fn scaled(
     kind: Kind,
     manifest: &Manifest,
     file: &str,
     (findings, triggers): (&mut Findings, &mut Vec<Trigger>),
-) -> usize {
+) -> Vec<Understood> {
     let word = match kind {
         Kind::ScaledObject => "scaledobject",
         Kind::ScaledJob => "scaledjob",
@@ -120,10 +168,10 @@ fn scaled(
     let place = Place { file: file.to_owned(), object, trigger: String::new() };
     let (mine, others): (Vec<_>, Vec<_>) =
         manifest.triggers().into_iter().partition(trigger::is_ours);
-    if mine.is_empty() {
-        return 0;
-    }
     let mut understood = Vec::new();
+    if mine.is_empty() {
+        return understood;
+    }
     for one in &mine {
         let checked = trigger::check(one, (namespace, name), &place, findings);
         triggers.extend(trigger::settings(one, &checked));
@@ -131,7 +179,7 @@ fn scaled(
     }
     let object = Object { kind, manifest, ours: &understood, others: others.len() };
     object::check(&object, &place, findings);
-    mine.len()
+    understood
 }
 
 fn read(file: &Path) -> io::Result<String> {

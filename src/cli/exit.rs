@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::server;
+use crate::source;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(super) enum Exit {
     Done,
     /// Failed while running, or found something wrong.
     Failed,
-    /// Was asked wrongly: flags, or a file that cannot be read or understood.
+    /// Was asked wrongly: flags, or a file or datasource that cannot be read.
     Usage,
 }
 
@@ -20,11 +21,11 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0  done; nothing wrong was found
   1  failed while running, or found something wrong
-  2  wrong flags, or a file that cannot be read or understood";
+  2  wrong flags, a file that cannot be read or understood, or no datasource to check against";
 
 /// The code of an error: what the user can mend in flags and files is his to mend.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
-    let configuration = error.is::<server::config::Error>();
+    let configuration = error.is::<server::config::Error>() || error.is::<source::config::Error>();
     let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
     if configuration || datasource { Exit::Usage } else { Exit::Failed }
 }

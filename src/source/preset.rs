@@ -112,6 +112,7 @@ mod tests {
         ];
         for (gateway, expected) in rows {
             assert_eq!(gateway_supported(gateway), expected, "{gateway:?}");
+            assert_eq!(gateway.acts(), expected, "{gateway:?}: the parser says otherwise");
         }
     }
 }

@@ -162,6 +162,15 @@ impl Gateway {
         ("dynamo", Self::Dynamo),
         ("ray", Self::Ray),
     ];
+
+    /// Whether this version reads it; the others are known names that a later one will read.
+    #[must_use]
+    pub const fn acts(self) -> bool {
+        match self {
+            Self::ProductionStack | Self::LlmD | Self::KedaHttp => true,
+            Self::Knative | Self::EnvoyAi | Self::Litellm | Self::Dynamo | Self::Ray => false,
+        }
+    }
 }
 
 impl fmt::Display for Gateway {

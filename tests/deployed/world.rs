@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+
+use prescale::clock::Clock;
+use prescale::engine::units::Timestamp;
 
 use crate::cases::Case;
 use crate::cluster::{Page, pod_names, state};
@@ -65,7 +68,7 @@ impl World {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let url = format!("{}/api/v1/query", self.url());
         let query = format!("count(sum_over_time(up[5m]) >= {SCRAPES})");
-        let began = Instant::now();
+        let clock = Clock::system();
         loop {
             let body = format!("query={}", query.replace('>', "%3E").replace('=', "%3D"));
             let request = client.post(&url).body(body);
@@ -76,7 +79,7 @@ impl World {
             if done {
                 return;
             }
-            assert!(began.elapsed() < DEADLINE, "pages are not scraped: {text}");
+            assert!(clock.elapsed() < DEADLINE, "pages are not scraped: {text}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
@@ -85,15 +88,15 @@ impl World {
 async fn serve(targets: &[Target]) -> Server {
     let pages: BTreeMap<String, Page> =
         targets.iter().map(|target| (target.path.clone(), target.page.clone())).collect();
-    let (pages, began) = (Arc::new(pages), Instant::now());
+    let (pages, clock) = (Arc::new(pages), Clock::system());
     Server::start(move |request| {
         let path = request.line.trim_start_matches("GET ");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = clock.now().since(Timestamp::from_unix_ms(0));
         match pages.get(path) {
             Some(page) => Reply::Answer(
                 200,
                 vec![("content-type".to_owned(), "text/plain; version=0.0.4".to_owned())],
-                page.shown(began.elapsed(), now).into_bytes(),
+                page.shown(clock.elapsed(), now).into_bytes(),
             ),
             None => Reply::status(404),
         }

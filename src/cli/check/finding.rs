@@ -110,11 +110,11 @@ pub struct Trigger {
 pub struct Report {
     /// The triggers that could be understood.
     pub triggers: Vec<Trigger>,
-    /// The findings, in the order of the files.
+    /// The findings in the order of the files, then those of the queries that were tried.
     pub findings: Vec<Finding>,
     /// The HPA behaviour to use, when some object's is not it.
     pub recommended_behavior: Option<&'static str>,
-    /// Files that could not be read or are not YAML.
+    /// Files that could not be read or are not YAML; the datasource, if it did not answer.
     pub unreadable: usize,
 }
 

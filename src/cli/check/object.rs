@@ -9,6 +9,7 @@ use crate::cli::check::finding::{Findings, Level, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
 use crate::cli::check::trigger::Understood;
 use crate::engine::setup::{Lead, OnNoData, Strategy};
+use crate::spec::{WorkloadKind, WorkloadRef};
 
 /// KEDA's defaults.
 const POLLING_SECONDS: i64 = 30;
@@ -304,6 +305,17 @@ fn target(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     if object.manifest.text("/spec/scaleTargetRef/name").is_none_or(str::is_empty) {
         findings.add(Level::Error, place, "scaleTargetRef.name", "is missing");
     }
+}
+
+/// What the object scales, as its HPA will say; `None` where pods cannot be recognised by it.
+pub(crate) fn workload(manifest: &Manifest) -> Option<WorkloadRef> {
+    let kind = match manifest.text("/spec/scaleTargetRef/kind").unwrap_or("Deployment") {
+        "Deployment" => WorkloadKind::Deployment,
+        "StatefulSet" => WorkloadKind::StatefulSet,
+        _ => return None,
+    };
+    let name = manifest.text("/spec/scaleTargetRef/name").filter(|name| !name.is_empty())?;
+    Some(WorkloadRef { kind: Some(kind), name: name.to_owned() })
 }
 
 fn job(object: &Object<'_>, place: &Place, findings: &mut Findings) {

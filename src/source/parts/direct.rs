@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use crate::engine::observation::{
     Fault, FaultKind, GatewayReading, Latency, LatencyReading, Observation, Phase, PodObservation,
-    Role,
 };
 use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, Selection};
 use crate::source::exposition::Wanted;
 use crate::source::parts::asking::{Notes, searched};
+use crate::source::parts::engine::searches;
 use crate::source::parts::gateway;
-use crate::source::preset::{Asked, Preset, asked, preset, words};
+use crate::source::preset::{Asked, asked, preset};
 use crate::source::scrape::{Pages, Reading, Scraper, wanted};
 use crate::spec::{Gateway, SourceRef, Target};
 
@@ -92,7 +92,8 @@ impl Shown {
             let read = reading.latency(&preset, *latency, quantile, &keep);
             self.latency.insert(*latency, read);
         }
-        self.notes.searched.extend(searches(&preset, &pods));
+        let roles = pods.values().map(|pod| &pod.roles);
+        self.notes.searched.extend(searches(&preset, roles));
         self.notes.faults.extend(reading.faults);
         if target.gpu {
             // Pages know pods by address, GPU exporters by name: nobody says which is which.
@@ -166,21 +167,4 @@ fn held_names(target: &Target) -> Wanted {
 fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
     row.labels.insert("instance".to_owned(), address.to_owned());
     row
-}
-
-fn searches(
-    preset: &Preset,
-    pods: &BTreeMap<String, PodObservation>,
-) -> Vec<crate::engine::observation::Searched> {
-    let mut names: BTreeMap<Role, Vec<&str>> = BTreeMap::new();
-    for family in preset.families {
-        names.entry(family.role).or_default().extend(family.names);
-    }
-    names
-        .into_iter()
-        .map(|(role, names)| {
-            let found = pods.values().filter_map(|pod| pod.roles.get(&role));
-            searched(words(role), &names, &found.map(|one| one.metric.as_str()).collect())
-        })
-        .collect()
 }

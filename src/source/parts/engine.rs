@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::engine::observation::{Role, RoleSeries};
+use crate::engine::observation::{Role, RoleSeries, Searched};
 use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, roles};
 use crate::source::parts::asking::{Asking, Notes, searched};
@@ -90,15 +90,16 @@ fn assembled(preset: &Preset, model: Option<&str>, rows: Vec<RawSeries>, notes: 
         .filter(|(_, found)| !found.roles.is_empty())
         .collect();
     let mut found = Pods { pods, interval, notes };
-    let searched = searches(preset, &found.pods);
+    let searched = searches(preset, found.pods.values().map(|pod| &pod.roles));
     found.notes.searched.extend(searched);
     found
 }
 
-fn searches(
+/// What was looked for by role, and under which name some pod has it.
+pub(crate) fn searches<'a>(
     preset: &Preset,
-    pods: &BTreeMap<String, PodRoles>,
-) -> Vec<crate::engine::observation::Searched> {
+    pods: impl Iterator<Item = &'a BTreeMap<Role, RoleSeries>> + Clone,
+) -> Vec<Searched> {
     let mut names: BTreeMap<Role, Vec<&str>> = BTreeMap::new();
     for family in preset.families {
         names.entry(family.role).or_default().extend(family.names);
@@ -106,7 +107,7 @@ fn searches(
     names
         .into_iter()
         .map(|(role, names)| {
-            let found = pods.values().filter_map(|pod| pod.roles.get(&role));
+            let found = pods.clone().filter_map(|roles| roles.get(&role));
             let found = found.map(|series| series.metric.as_str()).collect();
             searched(words(role), &names, &found)
         })
