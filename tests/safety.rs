@@ -299,6 +299,44 @@ fn an_own_signal_that_is_missing_or_old_lowers_nothing() {
     }
 }
 
+/// Four to eight pods' load over a day, at night a tenth of it.
+fn day(now: Timestamp) -> Observation {
+    let hours = f64::from(u32::try_from(now.since(ORIGIN).as_secs()).unwrap()) / 3600.0;
+    let share = 0.55 - 0.45 * (hours / 24.0 * std::f64::consts::TAU).cos();
+    world(now, 8, [0.0, (24.0 * share).round(), 0.6 * share])
+}
+
+/// F1: outages from one tick to six hours, begun in every half hour of a day: no number below what
+/// was wanted before, none inactive, an error from ten minutes on; and nothing lower in the three
+/// minutes after it, whatever the world has come to.
+#[test]
+fn an_outage_of_any_length_at_any_time_of_day_lowers_nothing() {
+    let setup = setup(&[("concurrency", "16"), ("maxReplicas", "40"), ("tick", "60s")]);
+    let mut memory = Memory::default();
+    for minute in 0..24 * 60 {
+        let next = step(&setup, &day(at(minute * 60)), memory);
+        memory = next.memory;
+        let Some((before, true)) = told(&next.decision).filter(|_| minute % 30 == 29) else {
+            continue;
+        };
+        for length in [1, 5, 12, 60, 360] {
+            let mut dark = memory.clone();
+            for missed in 1..=length + 3 {
+                let now = at((minute + missed) * 60);
+                let back = missed > length;
+                let seen = if back { day(now) } else { Observation::empty(now) };
+                let next = step(&setup, &seen, dark);
+                let what = format!("minute {minute}, {missed} of {length}: {:#?}", next.decision);
+                match told(&next.decision) {
+                    Some((replicas, active)) => assert!(active && replicas >= before, "{what}"),
+                    None => assert!(missed >= 10 && !back, "{what}"),
+                }
+                dark = next.memory;
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
