@@ -9,6 +9,7 @@ use std::time::Duration;
 use prescale::engine::decision::{Decision, State, Verdict};
 use prescale::engine::observation::{
     Combine, GatewayReading, Observation, OwnReading, Phase, PodObservation, Role, RoleSeries,
+    WorkloadFacts,
 };
 use prescale::engine::series::{Sample, Series};
 use prescale::engine::setup::Setup;
@@ -119,7 +120,7 @@ fn no_single_bad_signal_lowers_a_serving_workload_or_sends_it_to_sleep() {
             o.workload.spec_replicas = None;
             o.workload.hpa_current = Some(0);
         }),
-        ("the cluster says nothing", |o| o.workload = Default::default()),
+        ("the cluster says nothing", |o| o.workload = WorkloadFacts::default()),
         ("no pod exports anything", |o| o.pods.values_mut().for_each(|pod| pod.roles.clear())),
         ("three pods export nothing", |o| {
             o.pods.values_mut().skip(1).for_each(|pod| pod.roles.clear());
@@ -163,7 +164,7 @@ fn the_first_number_after_a_restart_is_not_below_what_is_there() {
             o.pods.values_mut().for_each(|pod| *pod = self::pod(o.at, 5, [0.0, 0.0, 0.0]));
         }),
         ("spec replicas late", |o| o.workload.spec_replicas = Some(0)),
-        ("no cluster facts", |o| o.workload = Default::default()),
+        ("no cluster facts", |o| o.workload = WorkloadFacts::default()),
         ("half of the pods unread", |o| {
             o.pods.values_mut().take(2).for_each(|pod| pod.roles.clear());
         }),
@@ -176,6 +177,32 @@ fn the_first_number_after_a_restart_is_not_below_what_is_there() {
             late(&mut observation);
             observation
         });
+    }
+}
+
+/// Everything has just restarted: the datasource has scraped one pod of four, and nobody counts them.
+#[test]
+fn the_first_number_waits_until_every_pod_can_have_been_read() {
+    let setup = setup(TRIGGER);
+    let mut memory = Memory::default();
+    for second in (0..120).step_by(15) {
+        let now = at(second);
+        let mut observation = busy(now);
+        observation.workload = WorkloadFacts::default();
+        if second < 45 {
+            observation.pods.retain(|name, _| name == "llama-0");
+        }
+        for pod in observation.pods.values_mut() {
+            for role in pod.roles.values_mut() {
+                let young = |sample: &&Sample| sample.at >= at(0).minus(Duration::from_secs(5));
+                let samples = role.series[0].samples().iter().filter(young).copied().collect();
+                role.series = vec![Series::new(samples)];
+            }
+        }
+        let next = step(&setup, &observation, memory);
+        let replicas = told(&next.decision).map(|(replicas, _)| replicas);
+        assert_eq!(replicas, (second >= 60).then_some(6), "{second} s: {:#?}", next.decision);
+        memory = next.memory;
     }
 }
 
