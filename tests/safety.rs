@@ -280,7 +280,7 @@ fn a_dead_prometheus_wakes_nobody_and_is_no_error() {
         };
         let mut memory = Memory::default();
         for second in (0..86_400).step_by(60) {
-            let alive = second < 60 || second > 80_000;
+            let alive = !(60..=80_000).contains(&second);
             let mut observation = Observation::empty(at(second));
             observation.workload.spec_replicas = alive.then_some(0);
             observation.gateway = gateway(alive.then_some(0.0));

@@ -223,7 +223,7 @@ async fn t22_no_name_of_anybody_writes_a_line_a_label_or_a_tag_of_its_own() {
         let program = Program::start(&config, format).await;
         let own = serde_json::to_string(FORGED).unwrap();
         let signals = format!("[{{name: {own}, query: up, target: 1}}]");
-        let rows: [(&str, &str, &[(&str, &str)]); 7] = [
+        let rows: [Trigger<'_>; 7] = [
             ("team-a", FORGED, &[]),
             (FORGED, "llama", &[]),
             ("team-a", "llama", &[("queueDepth", "5")]),
@@ -260,6 +260,9 @@ async fn t22_no_name_of_anybody_writes_a_line_a_label_or_a_tag_of_its_own() {
         }
     }
 }
+
+/// Namespace, name and metadata of a trigger.
+type Trigger<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
 /// Pods whose names and labels are forged, beside one that is not.
 fn hostile_pods(time: f64) -> Reply {
