@@ -169,6 +169,20 @@ async fn an_edited_trigger_goes_on_from_where_its_sibling_was() {
     assert!(stranger.latest().unwrap().at < last);
 }
 
+/// Which of two triggers was edited cannot be seen, and an edit lowers nothing.
+#[tokio::test(start_paused = true)]
+async fn an_edited_trigger_goes_on_from_the_sibling_that_wanted_most() {
+    let (registry, _) = registry();
+    let wants = [("10", 8), ("20", 2)];
+    for (tick, replicas) in wants {
+        let scaler = registry.scaler(&reference("ns", "llama", &[("tick", tick)])).unwrap();
+        scaler.revise(|memory| memory.last = Some(replicas));
+        pass(1).await;
+    }
+    let edited = registry.scaler(&reference("ns", "llama", &[("tick", "30")])).unwrap();
+    assert_eq!(edited.memory().last, Some(8), "although the other was asked last");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sibling_not_asked_for_three_polls_is_retired() {
     let (registry, _) = registry();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use prescale::engine::decision::{Decision, State, Verdict};
 use prescale::engine::observation::{
     Combine, GatewayReading, Observation, OwnReading, Phase, PodObservation, Role, RoleSeries,
+    WorkloadFacts,
 };
 use prescale::engine::series::{Sample, Series};
 use prescale::engine::setup::Setup;
@@ -119,7 +120,7 @@ fn no_single_bad_signal_lowers_a_serving_workload_or_sends_it_to_sleep() {
             o.workload.spec_replicas = None;
             o.workload.hpa_current = Some(0);
         }),
-        ("the cluster says nothing", |o| o.workload = Default::default()),
+        ("the cluster says nothing", |o| o.workload = WorkloadFacts::default()),
         ("no pod exports anything", |o| o.pods.values_mut().for_each(|pod| pod.roles.clear())),
         ("three pods export nothing", |o| {
             o.pods.values_mut().skip(1).for_each(|pod| pod.roles.clear());
@@ -163,7 +164,7 @@ fn the_first_number_after_a_restart_is_not_below_what_is_there() {
             o.pods.values_mut().for_each(|pod| *pod = self::pod(o.at, 5, [0.0, 0.0, 0.0]));
         }),
         ("spec replicas late", |o| o.workload.spec_replicas = Some(0)),
-        ("no cluster facts", |o| o.workload = Default::default()),
+        ("no cluster facts", |o| o.workload = WorkloadFacts::default()),
         ("half of the pods unread", |o| {
             o.pods.values_mut().take(2).for_each(|pod| pod.roles.clear());
         }),
@@ -176,6 +177,32 @@ fn the_first_number_after_a_restart_is_not_below_what_is_there() {
             late(&mut observation);
             observation
         });
+    }
+}
+
+/// Everything has just restarted: the datasource has scraped one pod of four, and nobody counts them.
+#[test]
+fn the_first_number_waits_until_every_pod_can_have_been_read() {
+    let setup = setup(TRIGGER);
+    let mut memory = Memory::default();
+    for second in (0..120).step_by(15) {
+        let now = at(second);
+        let mut observation = busy(now);
+        observation.workload = WorkloadFacts::default();
+        if second < 45 {
+            observation.pods.retain(|name, _| name == "llama-0");
+        }
+        for pod in observation.pods.values_mut() {
+            for role in pod.roles.values_mut() {
+                let young = |sample: &&Sample| sample.at >= at(0).minus(Duration::from_secs(5));
+                let samples = role.series[0].samples().iter().filter(young).copied().collect();
+                role.series = vec![Series::new(samples)];
+            }
+        }
+        let next = step(&setup, &observation, memory);
+        let replicas = told(&next.decision).map(|(replicas, _)| replicas);
+        assert_eq!(replicas, (second >= 60).then_some(6), "{second} s: {:#?}", next.decision);
+        memory = next.memory;
     }
 }
 
@@ -253,7 +280,7 @@ fn a_dead_prometheus_wakes_nobody_and_is_no_error() {
         };
         let mut memory = Memory::default();
         for second in (0..86_400).step_by(60) {
-            let alive = second < 60 || second > 80_000;
+            let alive = !(60..=80_000).contains(&second);
             let mut observation = Observation::empty(at(second));
             observation.workload.spec_replicas = alive.then_some(0);
             observation.gateway = gateway(alive.then_some(0.0));
@@ -296,6 +323,44 @@ fn an_own_signal_that_is_missing_or_old_lowers_nothing() {
         never_below(&what, (&setup, memory, 600), (8, 600), |now| {
             with(now, OwnReading { value, age })
         });
+    }
+}
+
+/// Four to eight pods' load over a day, at night a tenth of it.
+fn day(now: Timestamp) -> Observation {
+    let hours = f64::from(u32::try_from(now.since(ORIGIN).as_secs()).unwrap()) / 3600.0;
+    let share = 0.55 - 0.45 * (hours / 24.0 * std::f64::consts::TAU).cos();
+    world(now, 8, [0.0, (24.0 * share).round(), 0.6 * share])
+}
+
+/// F1: outages from one tick to six hours, begun in every half hour of a day: no number below what
+/// was wanted before, none inactive, an error from ten minutes on; and nothing lower in the three
+/// minutes after it, whatever the world has come to.
+#[test]
+fn an_outage_of_any_length_at_any_time_of_day_lowers_nothing() {
+    let setup = setup(&[("concurrency", "16"), ("maxReplicas", "40"), ("tick", "60s")]);
+    let mut memory = Memory::default();
+    for minute in 0..24 * 60 {
+        let next = step(&setup, &day(at(minute * 60)), memory);
+        memory = next.memory;
+        let Some((before, true)) = told(&next.decision).filter(|_| minute % 30 == 29) else {
+            continue;
+        };
+        for length in [1, 5, 12, 60, 360] {
+            let mut dark = memory.clone();
+            for missed in 1..=length + 3 {
+                let now = at((minute + missed) * 60);
+                let back = missed > length;
+                let seen = if back { day(now) } else { Observation::empty(now) };
+                let next = step(&setup, &seen, dark);
+                let what = format!("minute {minute}, {missed} of {length}: {:#?}", next.decision);
+                match told(&next.decision) {
+                    Some((replicas, active)) => assert!(active && replicas >= before, "{what}"),
+                    None => assert!(missed >= 10 && !back, "{what}"),
+                }
+                dark = next.memory;
+            }
+        }
     }
 }
 

@@ -178,8 +178,10 @@ async fn a_panic_is_an_internal_error_of_that_scaler_only() {
     let in_the_call = message("ns", "llama", &[("panic", "")]);
     let status = value(&mut client, in_the_call.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::Internal);
-    let mut silent = push(&mut client, in_the_call).await;
+    let mut silent = push(&mut client, in_the_call.clone()).await;
     assert!(is_silent(&mut silent).await);
+    let mut specs = client.stream_metric_spec(in_the_call).await.unwrap().into_inner();
+    assert!(specs.message().await.unwrap().is_some(), "the specification needs no scaler");
     assert_eq!(value(&mut client, message("ns", "good", &[])).await.unwrap().0, 1);
 }
 

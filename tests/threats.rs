@@ -19,7 +19,11 @@ use std::time::Duration;
 
 use hostile::HOSTILE;
 use http::{Reply, Server};
-use prescale::spec::keys;
+use prescale::clock::Clock;
+use prescale::engine::series::Series;
+use prescale::source::assemble::{RawSeries, Selection};
+use prescale::source::preset::preset;
+use prescale::spec::{Limits, keys, parse};
 use program::{Program, metadata};
 use tonic::Code;
 
@@ -219,7 +223,7 @@ async fn t22_no_name_of_anybody_writes_a_line_a_label_or_a_tag_of_its_own() {
         let program = Program::start(&config, format).await;
         let own = serde_json::to_string(FORGED).unwrap();
         let signals = format!("[{{name: {own}, query: up, target: 1}}]");
-        let rows: [(&str, &str, &[(&str, &str)]); 7] = [
+        let rows: [Trigger<'_>; 7] = [
             ("team-a", FORGED, &[]),
             (FORGED, "llama", &[]),
             ("team-a", "llama", &[("queueDepth", "5")]),
@@ -257,6 +261,9 @@ async fn t22_no_name_of_anybody_writes_a_line_a_label_or_a_tag_of_its_own() {
     }
 }
 
+/// Namespace, name and metadata of a trigger.
+type Trigger<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// Pods whose names and labels are forged, beside one that is not.
 fn hostile_pods(time: f64) -> Reply {
     let rows: Vec<serde_json::Value> = [FORGED, "llama-7d9f8b6c5d-aaa00", "llama-../../x"]
@@ -273,4 +280,51 @@ fn hostile_pods(time: f64) -> Reply {
         .collect();
     let data = serde_json::json!({"resultType": "matrix", "result": rows});
     Reply::ok(serde_json::json!({"status": "success", "data": data}).to_string())
+}
+
+/// T9: 500 patterns made of what explodes in backtracking engines, each against a text that makes
+/// it explode. Unoptimised, on a busy machine, the largest that is accepted takes half a second;
+/// exponential time is years.
+#[test]
+fn t9_no_pattern_takes_long() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let atoms = ["a", "a|a", "a|aa", "a|b|ab", "[a-z]", ".", "\\\\w", "a?", "a*", "aa+"];
+    let forms = [
+        "({})+",
+        "({})*",
+        "(({})+)+",
+        "(({})*)*$",
+        "({}){20}",
+        "({}){1,250}",
+        "({})+({})+({})+$",
+        "(?:({})+)+b",
+        "^({})*[^!]$",
+        "(({}){1,30}){1,30}",
+    ];
+    let ends = ["", "$", "b", "(x+x+)+y", "\\\\b.*"];
+    let mut accepted = 0;
+    for (atom, form) in atoms.iter().flat_map(|atom| forms.map(|form| (atom, form))) {
+        for end in ends {
+            let pattern = form.replace("{}", atom) + end;
+            let watch = Clock::system();
+            accepted += usize::from(is_applied(&pattern));
+            assert!(watch.elapsed() < LIMIT, "{pattern}: {:?}", watch.elapsed());
+        }
+    }
+    assert!((300..500).contains(&accepted), "{accepted} of 500");
+}
+
+/// Parses a selector with `pattern` and applies it, unless it is refused.
+fn is_applied(pattern: &str) -> bool {
+    let pairs = [("selector".to_owned(), format!("x=~\"{pattern}\""))];
+    let Ok(spec) = parse("team-a", "llama", &pairs.into(), &Limits::default()) else {
+        return false;
+    };
+    let preset = preset(spec.target.engine);
+    let selection = Selection::new(&preset, None, &spec.target.selector);
+    let labels = [("x".to_owned(), "a".repeat(255) + "!")].into();
+    let name = "vllm:num_requests_waiting".to_owned();
+    // The text is made not to match most of them: that is when backtracking explodes.
+    let _matches = selection.accepts(&RawSeries { name, labels, series: Series::default() });
+    true
 }

@@ -47,6 +47,8 @@ pub struct Signals {
     pub outside: Outside,
     /// The newest trustworthy sample of this tick.
     pub newest: Option<Timestamp>,
+    /// For how long the pod that was read longest has been read.
+    pub watched: Duration,
     /// Required signals that are not known on all ready pods.
     pub missing: Vec<Role>,
     /// Required own signals without a usable value, by index.
@@ -119,6 +121,7 @@ impl Signals {
             .collect();
         let own_missing = own_missing(setup, &outside, supply.ready);
         let pods_newest = serving.values().filter_map(|reading| reading.newest).max();
+        let oldest = serving.values().filter_map(|reading| reading.oldest).min();
         let own_newest = outside.own_age.map(|age| fresh.now.minus(age));
         let newest = if setup.family == Family::Custom { own_newest } else { pods_newest };
         Self {
@@ -128,6 +131,7 @@ impl Signals {
             supply,
             outside,
             newest: newest.map(|at| at.min(fresh.now)),
+            watched: oldest.map_or(Duration::ZERO, |at| fresh.now.since(at)),
             missing,
             own_missing,
             partial: observation.partial,

@@ -1,6 +1,7 @@
 //! What an administrator says about a datasource; part of the server's configuration file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// One Prometheus-compatible server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DatasourceConfig {
     /// Base URL; queries go to `<url>/api/v1/query`.
@@ -41,6 +42,26 @@ pub struct DatasourceConfig {
     /// Queries in flight at once.
     #[serde(default)]
     pub concurrency: Option<usize>,
+}
+
+/// Values of headers are left out: they may be tokens; so is a URL that holds a password.
+impl fmt::Debug for DatasourceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, bearer_token_file, basic_auth, ca_file, headers, .. } = self;
+        let Self { tenancy, tenant_labels, namespaces, timeout, concurrency, .. } = self;
+        f.debug_struct("DatasourceConfig")
+            .field("url", if url.contains('@') { &"(hidden)" } else { url })
+            .field("bearer_token_file", bearer_token_file)
+            .field("basic_auth", basic_auth)
+            .field("ca_file", ca_file)
+            .field("headers", &headers.keys())
+            .field("tenancy", tenancy)
+            .field("tenant_labels", tenant_labels)
+            .field("namespaces", namespaces)
+            .field("timeout", timeout)
+            .field("concurrency", concurrency)
+            .finish()
+    }
 }
 
 impl DatasourceConfig {
@@ -148,4 +169,17 @@ fn timeout<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Duration
         .filter(|span| (1..=60_000).contains(&span.as_millis()))
         .map(Some)
         .ok_or_else(|| serde::de::Error::custom("timeout: a duration from 1ms to 60s, such as 5s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DatasourceConfig;
+
+    #[test]
+    fn debug_shows_no_header_and_no_password() {
+        let mut config = DatasourceConfig::at("http://u:canary@prometheus".to_owned());
+        config.headers.insert("Authorization".to_owned(), "Bearer canary".to_owned());
+        let text = format!("{config:?}");
+        assert!(text.contains("Authorization") && !text.contains("canary"), "{text}");
+    }
 }

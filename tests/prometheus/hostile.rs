@@ -416,3 +416,38 @@ async fn a_private_authority_is_trusted_only_where_it_is_named() {
     let error = opened.unwrap_err().to_string();
     assert_eq!(error, "datasource main: caFile must hold PEM certificates");
 }
+
+/// Pods that are gone say nothing about a queue that is not theirs: from one minute on the age of an
+/// own signal is asked for anew.
+#[tokio::test]
+async fn an_own_signal_is_not_as_old_as_pods_that_are_gone() {
+    const NOW: f64 = 1_700_000_000.0;
+    for (pods_age, own_age, expected) in [(30.0, 45.0, 30), (100.0, 5.0, 5), (100.0, 300.0, 300)] {
+        let server = Server::start(move |request| {
+            let query = request.form.get("query").map_or("", String::as_str);
+            if query.contains("timestamp(") {
+                return vector(&format!(
+                    r#"{{"metric":{{}},"value":[{NOW},"{}"]}}"#,
+                    NOW - own_age
+                ));
+            }
+            if query == "sum(lag)" {
+                return vector(&format!(r#"{{"metric":{{}},"value":[{NOW},"7"]}}"#));
+            }
+            if !query.contains("num_requests_waiting") {
+                return vector("");
+            }
+            let labels = r#""__name__":"vllm:num_requests_waiting","pod":"llama-7d9f8b6c5d-aaa00""#;
+            let row = format!(r#"{{"metric":{{{labels}}},"values":[[{},"1"]]}}"#, NOW - pods_age);
+            let data = format!(r#"{{"resultType":"matrix","result":[{row}]}}"#);
+            Reply::ok(format!(r#"{{"status":"success","data":{data}}}"#))
+        })
+        .await;
+        let mut target = one_signal();
+        target.engine = Engine::Vllm;
+        let sources = sources(config(&server), Clock::system());
+        let own = sources.reader(&target).observe(AT).await.own;
+        let age = Some(Duration::from_secs(expected));
+        assert_eq!(own, [OwnReading { value: Some(7.0), age }], "{pods_age} {own_age}");
+    }
+}

@@ -7,11 +7,13 @@ use crate::engine::demand::largest;
 use crate::engine::memory::{Memory, Sight};
 use crate::engine::numeric::replicas_ceil;
 use crate::engine::observation::Observation;
-use crate::engine::setup::Setup;
+use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::Signals;
 
 /// Data older than this is no basis for any number.
 pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
+/// Within this time a server that begins to scrape has read every pod: the longest usual interval.
+const WATCH_FOR: Duration = Duration::from_mins(1);
 /// More faults than these say the same thing again.
 const FAULTS_SHOWN: usize = 3;
 
@@ -94,6 +96,8 @@ pub struct Facts {
     pub zero_unreadable: bool,
     /// Ready pods serve, read or not.
     pub serving: bool,
+    /// The replicas that serve are known, and not only those that happen to be seen so far.
+    pub counted: bool,
     /// Somebody who can tell says that no replica is ready.
     pub none_ready: bool,
     /// Pods are scheduled, pulling or starting; or ready ones that never answered are still young.
@@ -140,6 +144,7 @@ impl Facts {
             sees_zero: signals.outside.sees_zero,
             zero_unreadable: signals.outside.unreadable,
             serving,
+            counted: counted(setup, signals, memory.last),
             none_ready: supply.ready == Some(0),
             loading,
             age,
@@ -205,6 +210,13 @@ fn at_zero(signals: &Signals, last: Option<u32>, age: Option<Duration>) -> bool 
         Some(current) => current == 0,
         None => last == Some(0) && nobody,
     }
+}
+
+/// Whether the first number may rest on the replicas seen. Where only pods with samples count them, a
+/// server that has just begun to scrape shows a part of them.
+fn counted(setup: &Setup, signals: &Signals, last: Option<u32>) -> bool {
+    let exports = setup.family != Family::Custom;
+    last.is_some() || !exports || !signals.supply.by_pods || signals.watched >= WATCH_FOR
 }
 
 /// Values that count less than they were read; at most eight, so that reasons stay readable.

@@ -9,6 +9,9 @@ use crate::engine::units::Replicas;
 /// The text of a refusal stays well below what a status line carries.
 const TEXT_MAX: usize = 160;
 
+/// What is said while pods alone count the replicas, and not for long enough.
+const UNCOUNTED: &str = "replicas unknown (no kube-state-metrics); pods are watched for 60 s first";
+
 /// The largest count that may be told: the user's or the HPA's maximum, within the server's.
 #[must_use]
 pub fn max_replicas(setup: &Setup, observation: &Observation) -> u32 {
@@ -99,7 +102,9 @@ pub(super) fn refusal(
 ) -> Refusal {
     match age {
         Some(age) if state == State::Blind => Refusal::Stale { age, cause: cause(observation) },
-        _ => Refusal::NoData { text: looked_for(observation) },
+        // There is data: what lacks is the number of replicas.
+        Some(_) => Refusal::NoData { text: UNCOUNTED.to_owned() },
+        None => Refusal::NoData { text: looked_for(observation) },
     }
 }
 
@@ -172,6 +177,13 @@ mod tests {
             (State::Blind, age, &faulty, "data stale 612 s (datasource main: connect timeout)"),
             (State::Blind, age, &searched, "data stale 612 s (no samples from ready pods)"),
             (State::Cold, None, &faulty, "no data yet: datasource main: connect timeout"),
+            (
+                State::Cold,
+                age,
+                &searched,
+                "no data yet: replicas unknown (no kube-state-metrics); pods are watched for 60 s \
+                 first",
+            ),
             (
                 State::Cold,
                 None,

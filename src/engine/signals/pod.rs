@@ -76,6 +76,8 @@ pub struct PodReading {
     pub young: BTreeSet<Role>,
     /// The newest trustworthy sample of a gauge of the engine or GPU.
     pub newest: Option<Timestamp>,
+    /// The oldest trustworthy sample of such a gauge.
+    pub oldest: Option<Timestamp>,
     /// Jumps that wait for their second sample.
     pub jumps: Vec<Jump>,
     /// The smallest and largest queue within the rate window, while it was read throughout.
@@ -109,6 +111,7 @@ impl PodReading {
             }
             if fresh.tells(*role) {
                 reading.newest = reading.newest.max(newest(&trusted));
+                reading.oldest = reading.oldest.into_iter().chain(oldest(&trusted)).min();
             }
             let (value, jump) = level(*role, found.combine, &trusted, fresh);
             insert(&mut reading.levels, *role, value);
@@ -174,6 +177,10 @@ fn newest_of(pod: &PodObservation, now: Timestamp) -> Option<Timestamp> {
 
 fn newest(trusted: &[Series]) -> Option<Timestamp> {
     trusted.iter().filter_map(|series| series.latest().map(|sample| sample.at)).max()
+}
+
+fn oldest(trusted: &[Series]) -> Option<Timestamp> {
+    trusted.iter().filter_map(|series| series.samples().first().map(|sample| sample.at)).min()
 }
 
 /// One number from several series. A sum needs them all: a rank that went missing is unknown, not

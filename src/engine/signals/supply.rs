@@ -65,6 +65,8 @@ pub struct Supply {
     pub current: Option<u32>,
     /// That is the number of addresses behind the headless name, for want of anything better.
     pub by_address: bool,
+    /// That is the number of pods seen, a lower bound.
+    pub by_pods: bool,
     /// Ready replicas that carry load: not those whose engine sleeps.
     pub ready: Option<u32>,
     /// Ready replicas that were read, sleeping engines included.
@@ -99,6 +101,8 @@ impl Supply {
             }
         }
         supply.add_nameless(&observation.workload);
+        let WorkloadFacts { spec_replicas, hpa_current, addresses, .. } = observation.workload;
+        supply.by_pods = spec_replicas.or(hpa_current).or(addresses).is_none();
         let current = current(observation, &supply);
         supply.by_address = current.is_none();
         supply.current = current.or(observation.workload.addresses);

@@ -168,3 +168,26 @@ fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
     row.labels.insert("instance".to_owned(), address.to_owned());
     row
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Observation, Phase, PodObservation, Shown, Timestamp};
+
+    /// The cluster's list is about pods by name: beside pages it must not be taken for complete.
+    #[test]
+    fn ready_replicas_without_a_page_are_not_forgotten() {
+        let mut observation = Observation::empty(Timestamp::from_unix_ms(0));
+        observation.workload.phases_known = true;
+        observation.workload.ready_replicas = Some(4);
+        for (name, phase) in [("llama-a", Phase::Ready), ("llama-b", Phase::Pending)] {
+            observation.pods.insert(name.to_owned(), PodObservation::new(phase));
+        }
+        let page = ("10.0.0.1".to_owned(), PodObservation::new(Phase::Ready));
+        let shown = Shown { pods: Some(([page].into(), Some(4))), ..Shown::default() };
+        shown.into_observation(&mut observation);
+        let names: Vec<&str> = observation.pods.keys().map(String::as_str).collect();
+        assert_eq!(names, ["10.0.0.1", "llama-b"]);
+        assert_eq!(observation.workload.addresses, Some(4));
+        assert!(!observation.workload.phases_known);
+    }
+}
