@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use prescale::clock::Clock;
 use prescale::engine::decision::{Decision, Verdict};
@@ -13,9 +15,6 @@ use prescale::engine::units::Timestamp;
 use prescale::source::config::{DatasourceConfig, ScrapePolicy};
 use prescale::source::{Reader, Sources};
 use prescale::spec::{Limits, Spec, parse};
-
-/// The pod of the recorded server.
-const POD: &str = "llama-7d9f8b6c5d-x2x4q";
 
 /// The trigger of the one scaled object; it finds workload and pods by its name.
 const METADATA: [(&str, &str); 4] =
@@ -34,9 +33,10 @@ impl Tick {
         self.observation.at
     }
 
-    /// The newest sample of the pod's only series of `role`.
+    /// The newest sample of the only pod's only series of `role`.
     pub(crate) fn sample(&self, role: Role) -> Sample {
-        let found = &self.observation.pods[POD].roles[&role];
+        assert_eq!(self.observation.pods.len(), 1, "{self}");
+        let found = &self.observation.pods.values().next().unwrap().roles[&role];
         let [series] = found.series.as_slice() else { panic!("{self}: {found:?}") };
         series.latest().unwrap()
     }
@@ -65,27 +65,32 @@ pub(crate) struct Replay {
 
 impl Replay {
     /// Reads from the Prometheus at `url`.
-    pub(crate) fn new(url: String) -> Self {
-        let metadata: BTreeMap<String, String> =
-            METADATA.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let spec = parse("team-a", "llama", &metadata, &Limits::default()).unwrap();
+    pub(crate) fn of_prometheus(url: String) -> Self {
         let datasources = [("default".to_owned(), DatasourceConfig::at(url))].into();
-        let sources =
-            Sources::open(&datasources, ScrapePolicy::default(), Clock::system()).unwrap();
+        let policy = ScrapePolicy::default();
+        Self::new(None, &Sources::open(&datasources, policy, Clock::system()).unwrap())
+    }
+
+    /// Reads the page at `address`, beginning at `at`; there is no Prometheus.
+    pub(crate) fn of_page(address: SocketAddr, at: Timestamp) -> Self {
+        let names = [("vllm.team-a.svc.cluster.local".to_owned(), vec![address.ip()])].into();
+        let names = Some(Arc::new(Mutex::new(names)));
+        let policy = ScrapePolicy { allow_loopback: true, names };
+        let sources = Sources::open(&BTreeMap::new(), policy, Clock::scaled(at, 1.0)).unwrap();
+        Self::new(Some(format!("dns://vllm:{}/metrics", address.port())), &sources)
+    }
+
+    fn new(endpoints: Option<String>, sources: &Arc<Sources>) -> Self {
+        let mut metadata: BTreeMap<String, String> =
+            METADATA.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        metadata.extend(endpoints.map(|endpoints| ("endpoints".to_owned(), endpoints)));
+        let spec = parse("team-a", "llama", &metadata, &Limits::default()).unwrap();
         let reader = sources.reader(&spec.target);
         Self { spec, reader, memory: Memory::default() }
     }
 
-    /// The ticks at `instants`, one after the other.
-    pub(crate) async fn run(mut self, instants: &[Timestamp]) -> Vec<Tick> {
-        let mut ticks = Vec::new();
-        for at in instants {
-            ticks.push(self.tick(*at).await);
-        }
-        ticks
-    }
-
-    async fn tick(&mut self, at: Timestamp) -> Tick {
+    /// Observes and decides at `at`.
+    pub(crate) async fn tick(&mut self, at: Timestamp) -> Tick {
         let observation = self.reader.observe(at).await;
         let before = self.memory.clone();
         let stepped = step(&self.spec.setup, &observation, std::mem::take(&mut self.memory));

@@ -1,13 +1,8 @@
 //! The recorder's table of the run: what it read of each page, without any of prescale's code.
 
-use std::time::Duration;
-
 use prescale::engine::units::Timestamp;
 
 const TABLE: &str = include_str!("../data/recorded/trace.csv");
-
-/// How far back latencies look with a scrape every five seconds.
-const LATENCY_WINDOW: Duration = Duration::from_secs(120);
 
 /// One page.
 #[derive(Debug)]
@@ -49,30 +44,33 @@ impl Trace {
         self.0.iter().rfind(|row| row.at <= at).unwrap()
     }
 
-    pub(crate) fn most_clients(&self) -> u32 {
-        self.0.iter().map(|row| row.phase).max().unwrap()
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.0
     }
+}
 
-    /// First tokens within the window before `at`, and the quantile of their times: linear within
-    /// the bucket.
-    pub(crate) fn quantile(&self, at: Timestamp, quantile: f64) -> (f64, f64) {
-        let within = |row: &&Row| row.at <= at && at.since(row.at) < LATENCY_WINDOW;
-        let mut rows = self.0.iter().filter(within);
-        let Some(first) = rows.next() else { return (0.0, f64::NAN) };
-        let last = rows.next_back().unwrap_or(first);
-        let grown = first.ttft.iter().zip(&last.ttft);
-        let grown: Vec<(f64, f64)> = grown.map(|(from, to)| (from.0, to.1 - from.1)).collect();
-        let total = grown.last().unwrap().1;
-        let (mut below, mut before) = (0.0, 0.0);
-        for (bound, count) in grown {
-            if count > 0.0 && count >= quantile * total {
-                let share = (quantile * total - before) / (count - before);
-                return (total, below + (bound - below) * share);
-            }
-            (below, before) = (bound, count);
+/// The newest page that a source had at a tick.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Newest<'a> {
+    pub(crate) row: &'a Row,
+    /// When the source read it.
+    pub(crate) read: Timestamp,
+}
+
+/// First tokens between two pages, and the quantile of their times: linear within the bucket.
+pub(crate) fn quantile((first, last): (&Row, &Row), quantile: f64) -> (f64, f64) {
+    let grown = first.ttft.iter().zip(&last.ttft);
+    let grown: Vec<(f64, f64)> = grown.map(|(from, to)| (from.0, to.1 - from.1)).collect();
+    let total = grown.last().unwrap().1;
+    let rank = quantile * total;
+    let (mut below, mut before) = (0.0, 0.0);
+    for (bound, count) in grown {
+        if count > 0.0 && count >= rank {
+            return (total, below + (bound - below) * (rank - before) / (count - before));
         }
-        (total, f64::NAN)
+        (below, before) = (bound, count);
     }
+    (total, f64::NAN)
 }
 
 fn row(columns: &[&str], line: &str) -> Row {
