@@ -81,14 +81,16 @@ pub(crate) fn what_was_decided(newest: &Newest<'_>, tick: &Tick) {
 /// Both targets of the trigger are there, with what the table says is to be divided by them; the
 /// cache also holds what waits.
 fn weighed(row: &Row, tick: &Tick) {
-    let divided = |kind: &TermKind| {
-        let term = tick.decision.terms.iter().find(|term| term.kind == *kind);
-        term.map(|term| (term.value, term.per_replica))
-    };
-    assert_eq!(divided(&TermKind::QueueDepth), Some((row.waiting, Some(DEPTH))), "{tick}");
-    let (caches, target) = divided(&TermKind::KvCache).unwrap();
+    assert_eq!(divided(tick, &TermKind::QueueDepth), Some((row.waiting, Some(DEPTH))), "{tick}");
+    let (caches, target) = divided(tick, &TermKind::KvCache).unwrap();
     assert!(caches > row.kv - 1e-6 && target == Some(KV), "{tick}: {caches}");
     assert!(row.waiting > 0.0 || caches < row.kv + 1e-6, "{tick}: {caches}");
+}
+
+/// What a term divides, and by what.
+fn divided(tick: &Tick, kind: &TermKind) -> Option<(f64, Option<f64>)> {
+    let term = tick.decision.terms.iter().find(|term| term.kind == *kind);
+    term.map(|term| (term.value, term.per_replica))
 }
 
 /// Twenty of 24 clients wait at the only replica.
@@ -104,6 +106,10 @@ fn overloaded(row: &Row, tick: &Tick) {
             TermKind::QueueDepth | TermKind::KvCache | TermKind::Rate | TermKind::Queue
         );
         assert!(of_the_queue, "{tick}");
+        // What waits will need as much cache as what runs, give or take the lengths of requests.
+        let caches = row.kv * (1.0 + row.waiting / row.running);
+        let (counted, _) = divided(tick, &TermKind::KvCache).unwrap();
+        assert!((0.7..1.4).contains(&(counted / caches)), "{tick}: {caches}");
     }
 }
 
