@@ -1,21 +1,21 @@
-//! A real Prometheus, if there is one on the machine: scraping pages of a test every second.
+//! A real Prometheus, if there is one on the machine.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use serde_json::json;
+/// Longer than any recording is old: what it was started on is not cleaned away.
+const RETENTION: &str = "100y";
 
-/// One page to scrape.
-pub(crate) struct Scraped {
-    /// Server of the page.
-    pub(crate) address: SocketAddr,
-    /// Path of the page.
-    pub(crate) path: &'static str,
-    /// Labels that the scrape adds, as a PodMonitor would.
-    pub(crate) labels: &'static [(&'static str, &'static str)],
-    /// Whether labels of the page win over those of the scrape.
-    pub(crate) honor_labels: bool,
+/// Whether `program` is on the path. If not, that is said loudly; in continuous integration it is a
+/// failure.
+pub(crate) fn installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "no {program} on the path");
+        eprintln!("SKIPPED: no `{program}` on the path, nothing was tested against a real one");
+    }
+    found
 }
 
 /// A running Prometheus; it ends with the value.
@@ -33,26 +33,21 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `pages` every second. `None`, said loudly, where there is no
-    /// `prometheus` on the path; in continuous integration that is a failure.
-    pub(crate) async fn start(pages: &[Scraped]) -> Option<Self> {
-        let found = Command::new("prometheus").arg("--version").output().is_ok();
-        if !found {
-            assert!(std::env::var_os("CI").is_none(), "no prometheus on the path");
-            eprintln!(
-                "SKIPPED: no `prometheus` on the path, nothing was tested against a real one"
-            );
+    /// Starts one with `config`, on the blocks in `data` of `dir`, if there are any. `None` where it
+    /// is not [`installed`].
+    pub(crate) async fn start(dir: tempfile::TempDir, config: &serde_json::Value) -> Option<Self> {
+        if !installed("prometheus") {
             return None;
         }
-        let dir = tempfile::tempdir().unwrap();
-        let config = dir.path().join("prometheus.yml");
+        let file = dir.path().join("prometheus.yml");
         // JSON is YAML.
-        std::fs::write(&config, config_of(pages).to_string()).unwrap();
+        std::fs::write(&file, config.to_string()).unwrap();
         for _ in 0..5 {
             let port = free_port();
             let child = Command::new("prometheus")
-                .arg(format!("--config.file={}", config.display()))
+                .arg(format!("--config.file={}", file.display()))
                 .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+                .arg(format!("--storage.tsdb.retention.time={RETENTION}"))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
                 .arg("--log.level=error")
                 .stdout(Stdio::null())
@@ -88,30 +83,6 @@ impl Prometheus {
         }
         false
     }
-}
-
-fn config_of(pages: &[Scraped]) -> serde_json::Value {
-    let jobs: Vec<_> = pages
-        .iter()
-        .enumerate()
-        .map(|(idx, page)| {
-            let labels: serde_json::Map<String, serde_json::Value> = page
-                .labels
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), json!(value)))
-                .collect();
-            json!({
-                "job_name": format!("job{idx}"),
-                "metrics_path": page.path,
-                "honor_labels": page.honor_labels,
-                "static_configs": [{ "targets": [page.address.to_string()], "labels": labels }],
-            })
-        })
-        .collect();
-    json!({
-        "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
-        "scrape_configs": jobs,
-    })
 }
 
 /// Free a moment ago; Prometheus cannot choose one itself.
