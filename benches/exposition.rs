@@ -1,7 +1,8 @@
 //! Parsing a page of a busy vLLM server: what a scaler wants of it, against everything on it.
 //!
-//! `cargo bench --bench exposition` prints time and throughput of both, and before them the samples
-//! and the bytes of text kept.
+//! `cargo bench --bench exposition` prints time and throughput of both, and before them the samples,
+//! the bytes of text kept, and the memory of a parsed page: the growth of this process while it keeps
+//! many of them, divided by their number. What a parse allocates and gives back is not in it.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a benchmark reports by printing")]
 
@@ -44,6 +45,25 @@ fn kept(page: &Page) -> usize {
     names + labels.map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }
 
+/// Pages kept at once to weigh one: enough to drown what the process does otherwise.
+const WEIGHED: u32 = 400;
+
+/// Resident memory of this process in KiB; `None` on other systems than Linux.
+fn resident() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// KiB of memory that one parsed page takes.
+fn weight(text: &[u8], wanted: &Wanted) -> Option<f64> {
+    let before = resident()?;
+    let pages: Vec<Page> = (0..WEIGHED).map(|_| parse(text, wanted)).collect();
+    let grown = resident()? - before;
+    drop(black_box(pages));
+    Some(grown / f64::from(WEIGHED))
+}
+
 fn exposition(criterion: &mut Criterion) {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pages/vllm-live-overload.prom");
@@ -52,7 +72,13 @@ fn exposition(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(u64::try_from(text.len()).unwrap()));
     for (name, wanted) in [("wanted", wanted()), ("all", Wanted::All)] {
         let page = parse(&text, &wanted);
-        println!("{name}: {} samples, {} bytes of text kept", page.series.len(), kept(&page));
+        let (samples, text_kept) = (page.series.len(), kept(&page));
+        let weight = weight(&text, &wanted).unwrap_or(f64::NAN);
+        println!(
+            "{name}: {} bytes read, {samples} samples, {text_kept} bytes of text kept, \
+             {weight:.1} KiB of memory",
+            text.len()
+        );
         group.bench_with_input(BenchmarkId::from_parameter(name), &wanted, |bencher, wanted| {
             bencher.iter(|| parse(black_box(&text), wanted));
         });

@@ -29,15 +29,16 @@ const pods = 8
 func main() {
 	counts := flag.String("scalers", "1,100,10000", "numbers of ScaledObjects to compare at")
 	length := flag.Duration("duration", 15*time.Second, "how long to measure each row")
+	distinct := flag.Bool("distinct", false, "a name of its own for the HPA of each ScaledObject, and so a query of its own per tick")
 	flag.Parse()
 	logf.SetLogger(logr.Discard())
-	if err := run(*counts, *length); err != nil {
+	if err := run(*counts, *length, *distinct); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-keda:", err)
 		os.Exit(1)
 	}
 }
 
-func run(counts string, length time.Duration) error {
+func run(counts string, length time.Duration, distinct bool) error {
 	// The transport that all prometheus scalers of an operator share, with the operator's defaults.
 	transport := util.HTTPTransportConfig{
 		MaxIdleConns: 0, MaxIdleConnsPerHost: 1000, IdleConnTimeout: 90 * time.Second,
@@ -66,12 +67,14 @@ func run(counts string, length time.Duration) error {
 	defer func() { _, _ = server.Stop(12 * time.Second) }()
 
 	row("scalers", "poll of", "polls/s", "p50 ms", "p99 ms", "errors", "server CPU ms/poll")
+	// Each row is measured with all CPU time behind its polls: that of Prometheus, and of prescale
+	// where prescale is asked.
 	for _, word := range strings.Split(counts, ",") {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 1 {
 			return fmt.Errorf("-scalers: %q is not a number of scalers", word)
 		}
-		if err := compare(n, length, server, w, fleet.Namespace); err != nil {
+		if err := compare(n, length, server, w, names{fleet.Namespace, distinct}); err != nil {
 			return err
 		}
 	}
@@ -99,32 +102,51 @@ func serve(binary, prometheus string) (*world.Prescale, error) {
 }
 
 // compare measures both at n scalers and prints two rows and their ratio.
-func compare(n int, length time.Duration, server *world.Prescale, w *world.World, namespace string) error {
-	polls, err := external(n, server.Address, namespace)
+func compare(n int, length time.Duration, server *world.Prescale, w *world.World, of names) error {
+	polls, err := external(n, server.Address, of)
 	if err != nil {
 		return err
 	}
-	queries, err := prometheus(n, w.PrometheusURL, namespace)
+	queries, err := prometheus(n, w.PrometheusURL, of.namespace)
 	if err != nil {
 		return err
 	}
-	var seen [2]result
-	for i, side := range []struct {
-		name  string
-		polls []poll
-		pid   int
-	}{{"prescale", polls, server.Pid()}, {"KEDA prometheus x4", queries, w.PrometheusPid()}} {
-		if err := warm(context.Background(), side.polls); err != nil {
-			return fmt.Errorf("%s at %d scalers: %w", side.name, n, err)
-		}
-		seen[i] = measure(context.Background(), side.polls, length, side.pid)
-		r := seen[i]
-		row(n, side.name, short(r.perSecond), short(r.p50), short(r.p99), r.errors, short(r.cpu))
+	// KEDA's triggers first: once they exist, prescale's scalers tick whether they are asked or not.
+	theirs, err := side(n, "KEDA prometheus x4", queries, length, w.PrometheusPid())
+	if err != nil {
+		return err
 	}
-	ours, theirs := seen[0], seen[1]
+	ours, err := side(n, "prescale", polls, length, server.Pid(), w.PrometheusPid())
+	if err != nil {
+		return err
+	}
 	row(n, "prescale better by", short(ours.perSecond/theirs.perSecond), short(theirs.p50/ours.p50),
 		short(theirs.p99/ours.p99), "", short(theirs.cpu/ours.cpu))
+	idle(n, length, server.Pid(), w.PrometheusPid())
 	return nil
+}
+
+// side warms the polls of one side, measures them and prints their row.
+func side(n int, name string, polls []poll, length time.Duration, pids ...int) (result, error) {
+	begin := time.Now()
+	if err := warm(context.Background(), polls); err != nil {
+		return result{}, fmt.Errorf("%s at %d scalers: %w", name, n, err)
+	}
+	fmt.Printf("%8d  %s: each answered once after %.1f s\n", n, name, time.Since(begin).Seconds())
+	r := measure(context.Background(), polls, length, pids...)
+	row(n, name, short(r.perSecond), short(r.p50), short(r.p99), r.errors, short(r.cpu))
+	return r, nil
+}
+
+// idle prints what prescale's ticks cost while nobody asks: its own CPU time and Prometheus's, as
+// shares of one core, and its memory.
+func idle(n int, length time.Duration, prescale, prometheus int) {
+	ours, theirs, begin := cpu(prescale), cpu(prometheus), time.Now()
+	time.Sleep(length)
+	seconds := time.Since(begin).Seconds()
+	fmt.Printf("%8d  unasked: prescale %.1f %% of a core, Prometheus %.1f %%; prescale %.0f MiB resident; load %s\n", n,
+		100*(cpu(prescale)-ours).Seconds()/seconds, 100*(cpu(prometheus)-theirs).Seconds()/seconds,
+		resident(prescale), load())
 }
 
 // short keeps three digits, and all before the point.

@@ -47,12 +47,26 @@ func one(ctx context.Context, trigger scalers.Scaler) error {
 	return nil
 }
 
+// names are the namespace of all ScaledObjects, and whether each has an HPA of its own.
+type names struct {
+	namespace string
+	distinct  bool
+}
+
+func (of names) hpa(i int) string {
+	if of.distinct {
+		return fmt.Sprintf("keda-hpa-llm-%d", i)
+	}
+	return "keda-hpa-llm"
+}
+
 // external are n ScaledObjects with one prescale trigger of four targets each.
-func external(n int, address, namespace string) ([]poll, error) {
+func external(n int, address string, of names) ([]poll, error) {
 	var polls []poll
 	for i := range n {
-		trigger, err := scalers.NewExternalScaler(config(fmt.Sprintf("llm-%d", i), namespace, 0, map[string]string{
+		trigger, err := scalers.NewExternalScaler(config(fmt.Sprintf("llm-%d", i), of.namespace, 0, map[string]string{
 			"scalerAddress": address,
+			"hpa":           of.hpa(i),
 			"workload":      "deployment/llm",
 			"maxReplicas":   "20",
 			"queueDepth":    "5",
@@ -143,8 +157,8 @@ type result struct {
 }
 
 // measure goes round the polls in a closed loop for so long.
-func measure(ctx context.Context, polls []poll, length time.Duration, pid int) result {
-	before, begin := cpu(pid), time.Now()
+func measure(ctx context.Context, polls []poll, length time.Duration, pids ...int) result {
+	before, begin := cpu(pids...), time.Now()
 	asking := min(len(polls), workers)
 	took, faults := make([][]float64, asking), make([]int, asking)
 	var all sync.WaitGroup
@@ -160,7 +174,7 @@ func measure(ctx context.Context, polls []poll, length time.Duration, pid int) r
 		})
 	}
 	all.Wait()
-	seconds, used := time.Since(begin).Seconds(), cpu(pid)-before
+	seconds, used := time.Since(begin).Seconds(), cpu(pids...)-before
 	sorted := slices.Concat(took...)
 	slices.Sort(sorted)
 	r := result{
@@ -175,23 +189,40 @@ func measure(ctx context.Context, polls []poll, length time.Duration, pid int) r
 	return r
 }
 
-// cpu is the processor time that a process has used; Linux only, else 0.
-func cpu(pid int) time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// Fields after the command's closing bracket; user and system time are the 12th and 13th, in
-	// ticks of 10 ms.
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
+// cpu is the processor time that processes have used together; Linux only, else 0.
+func cpu(pids ...int) time.Duration {
 	var ticks int
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
+	for _, pid := range pids {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			return 0
 		}
-		ticks += n
+		// Fields after the command's closing bracket; user and system time are the 12th and 13th,
+		// in ticks of 10 ms.
+		_, rest, _ := strings.Cut(string(text), ") ")
+		for _, field := range strings.Fields(rest)[11:13] {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return 0
+			}
+			ticks += n
+		}
 	}
 	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// resident is the memory of a process in MiB; Linux only, else 0.
+func resident(pid int) float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(text), "VmRSS:")
+	var kib float64
+	_, _ = fmt.Sscan(rest, &kib)
+	return kib / 1024
+}
+
+// load is the load average of the last minute; Linux only, else empty.
+func load() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	word, _, _ := strings.Cut(string(text), " ")
+	return word
 }

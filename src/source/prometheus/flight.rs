@@ -25,8 +25,9 @@ const WEIGHT_MAX: usize = 2_000_000;
 /// What the labels of a series weigh, in samples: about 1 KiB.
 const LABELS_WEIGHT: usize = 64;
 
-/// Weighing walks through everything kept: once a second of ticks is enough.
-const WEIGHED_EVERY: Duration = Duration::from_secs(1);
+/// Weighing walks through everything kept: once in so many questions, of one tick or several. What
+/// comes between two weighings is bounded by it and by the size of an answer.
+const WEIGHED_EVERY: usize = 256;
 
 type Key = (Timestamp, String);
 type Cell<E> = Arc<OnceCell<Result<Arc<Answer>, E>>>;
@@ -40,12 +41,13 @@ pub(crate) struct Flights<E> {
 #[derive(Debug)]
 struct Kept<E> {
     cells: BTreeMap<Key, Cell<E>>,
-    weighed: Timestamp,
+    /// Questions since what is kept was weighed.
+    unweighed: usize,
 }
 
 impl<E> Default for Flights<E> {
     fn default() -> Self {
-        let kept = Kept { cells: BTreeMap::new(), weighed: Timestamp::default() };
+        let kept = Kept { cells: BTreeMap::new(), unweighed: 0 };
         Self { kept: Mutex::new(kept) }
     }
 }
@@ -92,10 +94,11 @@ impl<E> Kept<E> {
         while self.cells.last_key_value().is_some_and(|((at, _), _)| at.since(now) > FUTURE_MAX) {
             self.cells.pop_last();
         }
-        if now.since(self.weighed) < WEIGHED_EVERY && self.weighed <= now {
+        self.unweighed += 1;
+        if self.unweighed < WEIGHED_EVERY {
             return;
         }
-        self.weighed = now;
+        self.unweighed = 0;
         let mut weight_kept: usize = self.cells.values().map(weight).sum();
         while weight_kept > WEIGHT_MAX {
             let Some((_, cell)) = self.cells.pop_first() else { break };
@@ -171,25 +174,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_has_a_limit() {
+    async fn what_is_kept_has_a_limit_within_one_tick_too() {
         use crate::source::prometheus::answer::Element;
-        let flights: Flights<()> = Flights::default();
-        let asked = Cell::new(0);
-        let ask = async |time: i64| {
-            let large = || async {
-                asked.set(asked.get() + 1);
-                let element = Element { labels: [].into(), value: 0.0 };
-                let data = Data::Vector(vec![element; 12_000]);
-                Ok(Arc::new(Answer { data, partial: false }))
+        for (what, seconds_between) in [("over many ticks", 1), ("within one tick", 0)] {
+            let flights: Flights<()> = Flights::default();
+            let asked = Cell::new(0);
+            let ask = async |idx: i64| {
+                let large = || async {
+                    asked.set(asked.get() + 1);
+                    let element = Element { labels: [].into(), value: 0.0 };
+                    let data = Data::Vector(vec![element; 400]);
+                    Ok(Arc::new(Answer { data, partial: false }))
+                };
+                let time = idx % 20 * seconds_between;
+                flights.answer(&format!("{idx:04}"), at(time), large).await.expect("answered");
             };
-            flights.answer("x", at(time), large).await.expect("answered");
-        };
-        for time in 0..10 {
-            ask(time).await;
+            for idx in 0..1000 {
+                ask(idx).await;
+            }
+            let kept = flights.kept.lock().expect("not poisoned").cells.len();
+            assert!(kept < 400, "{what}: {kept} kept");
+            ask(999).await;
+            assert_eq!(asked.get(), 1000, "{what}: the newest was not kept");
         }
-        ask(0).await;
-        assert_eq!(asked.get(), 11, "the oldest was kept");
-        ask(9).await;
-        assert_eq!(asked.get(), 11, "the newest was not kept");
     }
 }
