@@ -10,8 +10,6 @@
 mod http;
 #[path = "support/pages.rs"]
 mod pages;
-#[path = "support/scraped.rs"]
-mod scraped;
 #[path = "support/prometheus.rs"]
 mod server;
 

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking, and says aloud what it skipped"
 )]
 
+#[expect(dead_code, reason = "nothing is scraped by it here")]
 #[path = "support/prometheus.rs"]
 mod server;
 

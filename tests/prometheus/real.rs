@@ -11,8 +11,7 @@ use prescale::spec::{
 };
 
 use crate::pages::Pages;
-use crate::scraped::{Scraped, config_of};
-use crate::server::Prometheus;
+use crate::server::{Prometheus, Scraped};
 use crate::{sources, target};
 
 macro_rules! data {
@@ -130,7 +129,7 @@ async fn world() -> Option<World> {
         plain("/interceptor", &[("namespace", "keda"), ("pod", "interceptor-0")]),
         plain("/router", &[("namespace", "llm"), ("pod", "router-0")]),
     ];
-    let prometheus = Prometheus::start(tempfile::tempdir().unwrap(), &config_of(&scraped)).await?;
+    let prometheus = Prometheus::start(&scraped).await?;
     let sources = sources(DatasourceConfig::at(prometheus.url()), Clock::system());
     Some(World { pages, _prometheus: prometheus, sources })
 }

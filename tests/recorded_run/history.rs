@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 
 use prescale::engine::units::Timestamp;
-use serde_json::json;
 
 use crate::server::{Prometheus, installed};
 
@@ -27,7 +26,7 @@ pub(crate) async fn prometheus() -> Option<Prometheus> {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    Prometheus::start(dir, &json!({})).await
+    Prometheus::start_in(dir, &[]).await
 }
 
 /// The same pages as the server had them, by their instants.

@@ -1,8 +1,11 @@
-//! A real Prometheus, if there is one on the machine.
+//! A real Prometheus, if there is one on the machine: scraping pages of a test every second, or only
+//! remembering what it was given.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use serde_json::json;
 
 /// Longer than any recording is old: what it was started on is not cleaned away.
 const RETENTION: &str = "100y";
@@ -16,6 +19,18 @@ pub(crate) fn installed(program: &str) -> bool {
         eprintln!("SKIPPED: no `{program}` on the path, nothing was tested against a real one");
     }
     found
+}
+
+/// One page to scrape.
+pub(crate) struct Scraped {
+    /// Server of the page.
+    pub(crate) address: SocketAddr,
+    /// Path of the page.
+    pub(crate) path: &'static str,
+    /// Labels that the scrape adds, as a PodMonitor would.
+    pub(crate) labels: &'static [(&'static str, &'static str)],
+    /// Whether labels of the page win over those of the scrape.
+    pub(crate) honor_labels: bool,
 }
 
 /// A running Prometheus; it ends with the value.
@@ -33,19 +48,23 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one with `config`, on the blocks in `data` of `dir`, if there are any. `None` where it
-    /// is not [`installed`].
-    pub(crate) async fn start(dir: tempfile::TempDir, config: &serde_json::Value) -> Option<Self> {
+    /// Starts one that scrapes `pages` every second. `None` where it is not [`installed`].
+    pub(crate) async fn start(pages: &[Scraped]) -> Option<Self> {
+        Self::start_in(tempfile::tempdir().unwrap(), pages).await
+    }
+
+    /// The same on the blocks in `data` of `dir`, if there are any.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, pages: &[Scraped]) -> Option<Self> {
         if !installed("prometheus") {
             return None;
         }
-        let file = dir.path().join("prometheus.yml");
+        let config = dir.path().join("prometheus.yml");
         // JSON is YAML.
-        std::fs::write(&file, config.to_string()).unwrap();
+        std::fs::write(&config, config_of(pages).to_string()).unwrap();
         for _ in 0..5 {
             let port = free_port();
             let child = Command::new("prometheus")
-                .arg(format!("--config.file={}", file.display()))
+                .arg(format!("--config.file={}", config.display()))
                 .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
                 .arg(format!("--storage.tsdb.retention.time={RETENTION}"))
                 .arg(format!("--web.listen-address=127.0.0.1:{port}"))
@@ -83,6 +102,30 @@ impl Prometheus {
         }
         false
     }
+}
+
+fn config_of(pages: &[Scraped]) -> serde_json::Value {
+    let jobs: Vec<_> = pages
+        .iter()
+        .enumerate()
+        .map(|(idx, page)| {
+            let labels: serde_json::Map<String, serde_json::Value> = page
+                .labels
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), json!(value)))
+                .collect();
+            json!({
+                "job_name": format!("job{idx}"),
+                "metrics_path": page.path,
+                "honor_labels": page.honor_labels,
+                "static_configs": [{ "targets": [page.address.to_string()], "labels": labels }],
+            })
+        })
+        .collect();
+    json!({
+        "global": { "scrape_interval": "1s", "scrape_timeout": "1s" },
+        "scrape_configs": jobs,
+    })
 }
 
 /// Free a moment ago; Prometheus cannot choose one itself.
