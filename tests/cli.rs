@@ -303,7 +303,6 @@ async fn a_server_in_this_process_answers_and_ends() {
     }
     shutdown.cancel();
     tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
-    assert!(TcpStream::connect(bound.http).is_err());
 }
 
 #[tokio::test]

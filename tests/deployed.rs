@@ -16,8 +16,6 @@ mod cluster;
 mod http;
 #[path = "support/prometheus.rs"]
 mod prometheus;
-#[path = "support/scraped.rs"]
-mod scraped;
 #[path = "deployed/world.rs"]
 mod world;
 

@@ -10,8 +10,7 @@ use prescale::engine::units::Timestamp;
 use crate::cases::Case;
 use crate::cluster::{Page, pod_names, state};
 use crate::http::{Reply, Server};
-use crate::prometheus::Prometheus;
-use crate::scraped::{Scraped, config_of};
+use crate::prometheus::{Prometheus, Scraped};
 
 /// Scrapes of every page before anybody asks: rates need a span, and pages with a past have to reach
 /// the present. The first tick stands for an instant up to 15 s ago.
@@ -53,8 +52,7 @@ impl World {
                 }
             })
             .collect();
-        let prometheus =
-            Prometheus::start(tempfile::tempdir().unwrap(), &config_of(&scraped)).await?;
+        let prometheus = Prometheus::start(&scraped).await?;
         let world = Self { _pages: server, prometheus };
         world.scraped(targets.len()).await;
         Some(world)
