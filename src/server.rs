@@ -10,6 +10,8 @@ pub mod config;
 mod follow;
 mod notes;
 mod reports;
+mod ticks;
+
 mod run;
 mod signal;
 
