@@ -73,10 +73,10 @@ fn exposition(criterion: &mut Criterion) {
     for (name, wanted) in [("wanted", wanted()), ("all", Wanted::All)] {
         let page = parse(&text, &wanted);
         let (samples, text_kept) = (page.series.len(), kept(&page));
-        let weight = weight(&text, &wanted).unwrap_or(f64::NAN);
+        let weight = weight(&text, &wanted);
+        let memory = weight.map_or_else(String::new, |kib| format!(", {kib:.1} KiB of memory"));
         println!(
-            "{name}: {} bytes read, {samples} samples, {text_kept} bytes of text kept, \
-             {weight:.1} KiB of memory",
+            "{name}: {} bytes read, {samples} samples, {text_kept} bytes of text kept{memory}",
             text.len()
         );
         group.bench_with_input(BenchmarkId::from_parameter(name), &wanted, |bencher, wanted| {

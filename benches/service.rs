@@ -225,7 +225,7 @@ fn main() {
         scalers: vec![1, 100, 10_000],
         callers: vec![1, 32],
         turns: 5,
-        turn: Duration::from_millis(1500),
+        turn: Duration::from_millis(1200),
     };
     let short =
         Plan { scalers: vec![1, 20], callers: vec![2], turns: 1, turn: Duration::from_millis(50) };

@@ -21,6 +21,7 @@ mod tick;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,6 +55,8 @@ pub struct Registry {
     clock: Clock,
     ending: CancellationToken,
     tasks: TaskTracker,
+    /// Where the scalers tick; `None`: on the runtime of whoever asks first.
+    runtime: Option<Handle>,
 }
 
 impl Registry {
@@ -63,9 +66,25 @@ impl Registry {
         Self::in_world(Arc::new(Live::new(sources)), clock, limits)
     }
 
+    /// The same, ticking on `runtime`, which has to outlive [`Self::shutdown`]. All scalers tick at
+    /// the same instants; on a runtime of their own that burst does not stand before the answers.
+    #[must_use]
+    pub fn ticking_on(
+        runtime: Handle,
+        sources: Arc<Sources>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self::made(Arc::new(Live::new(sources)), clock, limits, Some(runtime)))
+    }
+
     /// An empty registry in a world of its own: for tests.
     #[must_use]
     pub fn in_world(world: Arc<dyn World>, clock: Clock, limits: Limits) -> Arc<Self> {
+        Arc::new(Self::made(world, clock, limits, None))
+    }
+
+    fn made(world: Arc<dyn World>, clock: Clock, limits: Limits, runtime: Option<Handle>) -> Self {
         let metrics = Metrics::default();
         let shared = Shared {
             world,
@@ -73,12 +92,13 @@ impl Registry {
             metrics,
             gate: Semaphore::new(OBSERVATIONS_MAX),
         };
-        Arc::new(Self {
+        Self {
             shared: Arc::new(shared),
             clock,
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })
+            runtime,
+        }
     }
 
     /// The scaler of a reference, created at first sight; counts as a call of it. Creating one needs
@@ -191,6 +211,10 @@ impl Registry {
                 () = ticker.run(told_until) => {}
             }
         };
-        self.tasks.spawn(life.instrument(span));
+        let life = life.instrument(span);
+        match &self.runtime {
+            Some(runtime) => self.tasks.spawn_on(life, runtime),
+            None => self.tasks.spawn(life),
+        };
     }
 }

@@ -9,6 +9,8 @@ pub mod config;
 
 mod notes;
 mod reports;
+mod ticks;
+
 mod run;
 mod signal;
 

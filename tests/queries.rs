@@ -1,6 +1,7 @@
 //! What many scalers cost the Prometheus behind them: identical queries of one tick are sent once.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "its figures stand in docs/benchmarks.md")]
 
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/http.rs"]

@@ -122,7 +122,7 @@ func compare(n int, length time.Duration, server *world.Prescale, w *world.World
 	}
 	row(n, "prescale better by", short(ours.perSecond/theirs.perSecond), short(theirs.p50/ours.p50),
 		short(theirs.p99/ours.p99), "", short(theirs.cpu/ours.cpu))
-	idle(n, length, server.Pid(), w.PrometheusPid())
+	idle(n, server.Pid(), w.PrometheusPid())
 	return nil
 }
 
@@ -140,9 +140,10 @@ func side(n int, name string, polls []poll, length time.Duration, pids ...int) (
 
 // idle prints what prescale's ticks cost while nobody asks: its own CPU time and Prometheus's, as
 // shares of one core, and its memory.
-func idle(n int, length time.Duration, prescale, prometheus int) {
+func idle(n int, prescale, prometheus int) {
 	ours, theirs, begin := cpu(prescale), cpu(prometheus), time.Now()
-	time.Sleep(length)
+	// Two ticks of 15 s: whole ones, since all scalers tick at the same instants.
+	time.Sleep(30 * time.Second)
 	seconds := time.Since(begin).Seconds()
 	fmt.Printf("%8d  unasked: prescale %.1f %% of a core, Prometheus %.1f %%; prescale %.0f MiB resident; load %s\n", n,
 		100*(cpu(prescale)-ours).Seconds()/seconds, 100*(cpu(prometheus)-theirs).Seconds()/seconds,

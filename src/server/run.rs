@@ -17,6 +17,7 @@ use crate::grpc::tls::TlsFiles;
 use crate::http::{self, App, Phase, Readiness};
 use crate::scaler::Registry;
 use crate::server::config::{Settings, Tls};
+use crate::server::ticks::Ticks;
 use crate::server::{notes, reports};
 use crate::source::Sources;
 use crate::source::config::ScrapePolicy;
@@ -61,6 +62,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The system gives no threads for ticks.
+    #[error("failed to start threads")]
+    Threads(#[source] std::io::Error),
     /// A task failed.
     #[error("{task} failed")]
     Failed {
@@ -88,6 +92,8 @@ struct Running {
     tasks: JoinSet<Outcome>,
     grpc_end: CancellationToken,
     http_end: CancellationToken,
+    /// Last, so that it outlives everything above.
+    _ticks: Ticks,
 }
 
 /// Serves until `shutdown` is cancelled, then ends gracefully. `on_ready` is told where, once both
@@ -162,7 +168,9 @@ fn start(
     (grpc, http): (TcpListener, TcpListener),
 ) -> Result<Running, Error> {
     let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
-    let registry = Registry::new(Arc::clone(&sources), clock.clone(), settings.limits);
+    let ticks = Ticks::start().map_err(Error::Threads)?;
+    let registry =
+        Registry::ticking_on(ticks.handle(), Arc::clone(&sources), clock.clone(), settings.limits);
     let grpc_metrics = grpc::Metrics::default();
     let metrics = Arc::new(metrics(clock, &registry, (&sources, &grpc_metrics)));
     let readiness = Readiness::default();
@@ -182,7 +190,7 @@ fn start(
         pages.await;
         ("http", Ok(()))
     });
-    Ok(Running { registry, readiness, tasks, grpc_end, http_end })
+    Ok(Running { registry, readiness, tasks, grpc_end, http_end, _ticks: ticks })
 }
 
 /// All metrics: ours, and those of the parts that count something.
