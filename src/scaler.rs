@@ -203,7 +203,8 @@ impl Registry {
 
     fn spawn(&self, scaler: &Scaler, ticker: Ticker, told_until: Option<Timestamp>) {
         let Scaler { namespace, name, hash8, .. } = scaler;
-        let span = info_span!("scaler", %namespace, %name, %hash8);
+        // Not `name`: in JSON that is the key of the span's own name.
+        let span = info_span!("scaler", %namespace, object = %name, %hash8);
         let ending = self.ending.clone();
         let life = async move {
             tokio::select! {

@@ -256,6 +256,8 @@ async fn t22_no_name_of_anybody_writes_a_line_a_label_or_a_tag_of_its_own() {
             if format == "json" {
                 let event: serde_json::Value = serde_json::from_str(line).unwrap();
                 assert_ne!(event["message"], "forged", "{line}");
+                let span = event.get("span").filter(|span| span["name"] == "scaler");
+                assert!(span.is_none_or(|span| span["object"].is_string()), "{line}");
             }
         }
     }
@@ -273,7 +275,7 @@ fn hostile_pods(time: f64) -> Reply {
                 serde_json::json!({
                     "metric": {"__name__": name, "namespace": "team-a", "pod": pod,
                                "model_name": FORGED, "instance": FORGED, "engine": "0"},
-                    "values": [[time - 30.0, "1"], [time - 15.0, "900"], [time, "9e8"]],
+                    "values": [[time - 75.0, "1"], [time - 15.0, "900"], [time, "9e8"]],
                 })
             })
         })

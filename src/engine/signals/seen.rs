@@ -15,6 +15,10 @@ use crate::engine::units::Timestamp;
 /// taken for loading until it answers again, which is one scrape.
 const FORGET: Duration = Duration::from_hours(1);
 
+/// Pods remembered: four times the replicas that a workload may have by default. Names come from
+/// labels, and labels from whoever exports them.
+const PODS_MAX: usize = 4096;
+
 /// One pod as remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -76,9 +80,19 @@ impl PodsSeen {
     }
 
     /// Forgets pods that were not seen for an hour, or that were seen in the future: the clock was
-    /// set back, and what is left of that time cannot be compared.
+    /// set back, and what is left of that time cannot be compared. Of more than 4096 pods those seen
+    /// longest ago are forgotten.
     pub fn prune(&mut self, now: Timestamp) {
         self.0.retain(|_, seen| now.since(seen.last) <= FORGET && seen.last <= now);
+        let excess = self.0.len().saturating_sub(PODS_MAX);
+        if excess > 0 {
+            let mut names: Vec<(Timestamp, String)> =
+                self.0.iter().map(|(name, seen)| (seen.last, name.clone())).collect();
+            names.sort_unstable();
+            for (_, name) in names.into_iter().take(excess) {
+                self.0.remove(&name);
+            }
+        }
     }
 
     /// One pod.
@@ -112,5 +126,20 @@ mod tests {
         assert_eq!(seen.get("vllm-0").unwrap().answered, None);
         seen.prune(at(3000 + 3_600_001));
         assert_eq!(seen.get("vllm-0"), None);
+    }
+
+    #[test]
+    fn ever_new_names_leave_bounded_traces() {
+        let mut seen = PodsSeen::default();
+        for tick in 0..5_u32 {
+            let now = Timestamp::from_unix_ms(i64::from(tick) * 15_000);
+            seen.prune(now);
+            for idx in 0..3000 {
+                let name = format!("llama-{tick}-{idx}");
+                seen.note(&name, &PodObservation::new(Phase::Ready), true, now);
+            }
+        }
+        assert!(seen.0.len() <= super::PODS_MAX + 3000, "{}", seen.0.len());
+        assert!(seen.get("llama-4-0").is_some() && seen.get("llama-0-0").is_none());
     }
 }
