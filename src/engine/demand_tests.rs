@@ -145,7 +145,7 @@ fn known_capacity_sizes_arrivals_and_backlog() {
         // 2 finished per second / (0.5 x 2); 10 waiting / (2 per second x 100 s).
         "rate 2 req/s / 1 per replica + 0.05 backlog -> 2.05",
         // 0.7 + 10 x (200 + 15) / 10000 = 0.915.
-        "kv cache 0.92 caches / 0.7 per replica -> 1.31",
+        "kv cache 0.91 caches / 0.7 per replica -> 1.31",
         "prefill 400 tokens/s / 500 per replica + 0.02 backlog -> 0.82",
     ]);
     // An objective of 1.2 s leaves one second for the prompts of the backlog.
