@@ -50,8 +50,6 @@ pub struct Account {
     pub wanted: u32,
     /// Requests waiting in pods or held at the gateway.
     pub waiting: u64,
-    /// 95th percentile of the time to first token of the last five minutes.
-    pub ttft_p95: Option<Duration>,
 }
 
 /// One pod's page as remembered.
@@ -144,8 +142,13 @@ impl Rehearsal {
             ready: census.ready,
             wanted: census.wanted,
             waiting: census.waiting + census.held,
-            ttft_p95: ledger.ttft_p95_recent(),
         }
+    }
+
+    /// 95th percentile of the time to first token of the last five minutes.
+    #[must_use]
+    pub fn ttft_p95(&self) -> Option<Duration> {
+        self.world.ledger().ttft_p95_recent()
     }
 
     /// Pods without an address are not seen, those that load do not answer, those that drain are out

@@ -35,8 +35,9 @@ use crate::engine::units::Timestamp;
 
 pub use learned::Learned;
 
-/// Half of what rates reach back: two windows in a row are a queue of a minute and a half, about as
-/// long as one lasts before the replicas it asked for are ready.
+/// Half of what rates reach back. Two in a row are a queue of a minute and a half, about as long as
+/// one lasts before the replicas it asked for are ready: with a minute, saturation is over before it
+/// is believed, and the next ramp meets the same ignorance.
 const WINDOW: Duration = Duration::from_secs(30);
 /// The most seen without a queue is half forgotten after a day, as other bounds are.
 const HALF_LIFE: Duration = Duration::from_hours(24);

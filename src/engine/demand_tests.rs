@@ -112,7 +112,8 @@ impl World {
     }
 }
 
-/// G of 100 tokens/s, P of 1000 tokens/s, requests of 200 computed prompt and 50 output tokens.
+/// G of 100 tokens/s, P of 1000 tokens/s, requests of 200 computed prompt and 30 output tokens: 0.2 s
+/// and 0.3 s of a replica, two per second.
 fn known(world: &mut World) {
     let seed = CapacitySeed {
         kv_tokens: Some(10_000.0),
@@ -121,7 +122,7 @@ fn known(world: &mut World) {
     };
     world.capacity.seed(&seed);
     world.capacity.shape =
-        Some(Shape { uncached: 200.0, output: 50.0, requests: 100.0, at: now() });
+        Some(Shape { uncached: 200.0, output: 30.0, requests: 100.0, at: now() });
 }
 
 const BUSY: [(Role, f64); 4] =
@@ -141,10 +142,10 @@ fn known_capacity_sizes_arrivals_and_backlog() {
     let mut world = world(&BUSY);
     known(&mut world);
     world.check(&[
-        // 2 finished per second / (0.5 x 100 / 50); 10 waiting / (2 per second x 100 s).
+        // 2 finished per second / (0.5 x 2); 10 waiting / (2 per second x 100 s).
         "rate 2 req/s / 1 per replica + 0.05 backlog -> 2.05",
-        // 0.7 + 10 x (200 + 25) / 10000 = 0.925.
-        "kv cache 0.92 caches / 0.7 per replica -> 1.32",
+        // 0.7 + 10 x (200 + 15) / 10000 = 0.915.
+        "kv cache 0.91 caches / 0.7 per replica -> 1.31",
         "prefill 400 tokens/s / 500 per replica + 0.02 backlog -> 0.82",
     ]);
     // An objective of 1.2 s leaves one second for the prompts of the backlog.
