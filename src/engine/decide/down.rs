@@ -43,8 +43,14 @@ pub(super) fn follow(
         kept
     } else {
         memory.window.step(now);
-        let lowest = base - (base / STEP_PART).max(1);
-        memory.window.peak().max(lowest)
+        let (peak, lowest) = (memory.window.peak(), base - (base / STEP_PART).max(1));
+        let want = peak.max(lowest);
+        if want > up {
+            let window = Block::Window { peak, window: timings.window };
+            let block = if peak > lowest { window } else { Block::Step };
+            reasons.push(Reason::Kept { wanted: need.up, kept: want, block });
+        }
+        want
     };
     if want > 1 {
         return (want, reasons);
