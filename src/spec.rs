@@ -49,6 +49,7 @@ pub use bounds::{Bound, BoundsEntry, BoundsRule};
 pub use fault::{Fault, Faults, Problem};
 pub use forecast::Forecast;
 pub use keys::{KEDA_KEYS, Key, key, keys, reference};
+pub use limit::tick;
 pub use quantile::Quantile;
 pub use schedule::Schedule;
 pub use target::{
@@ -65,11 +66,13 @@ pub struct Limits {
     pub per_namespace: usize,
     /// Largest `maxReplicas`.
     pub max_replicas: u32,
+    /// Time between ticks where a trigger says none.
+    pub tick: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { scalers: 10_000, per_namespace: 500, max_replicas: 1000 }
+        Self { scalers: 10_000, per_namespace: 500, max_replicas: 1000, tick: limit::TICK }
     }
 }
 
@@ -167,7 +170,7 @@ pub fn parse(
     let place = place::read(&mut raw, namespace, name);
     let demand = demand::read(&mut raw, place.engine);
     let wake = wake::read(&mut raw, namespace);
-    let frame = limit::read(&mut raw, limits.max_replicas);
+    let frame = limit::read(&mut raw, limits.max_replicas, limits.tick);
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let bounds = forecast::read_bounds(&mut raw, around);

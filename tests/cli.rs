@@ -132,6 +132,7 @@ fn a_bad_file_ends_with_2_and_one_line_that_names_the_key() {
         ("reflection: maybe\n", "config.yaml line 1: "),
         ("listen: localhost:6000\n", "listen: \"localhost:6000\" must be an IP address and a port"),
         ("tls: {keyFile: k}\n", "tls: certFile is missing beside keyFile"),
+        ("tick: 2m\n", "tick: \"2m\" must be a duration from 5s to 1m"),
         ("limits: {perNamespace: 0}\n", "limits.perNamespace: 0 must be from 1 to 100000"),
         ("limits: {maxReplicas: -1}\n", "config.yaml line 1: "),
         ("httpTokenFile: /no/such/file\n", "httpTokenFile: failed to read /no/such/file"),

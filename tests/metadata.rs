@@ -99,6 +99,15 @@ fn each_key_reaches_the_setup() {
 }
 
 #[test]
+fn the_servers_tick_holds_where_a_trigger_says_none() {
+    let limits = Limits { tick: Duration::from_secs(30), ..Limits::default() };
+    for (given, seconds) in [(&[][..], 30), (&[("tick", "5s")][..], 5)] {
+        let spec = parse("team-a", "llama", &metadata(given), &limits).unwrap();
+        assert_eq!((spec.setup.tick.as_secs(), spec.target.tick.as_secs()), (seconds, seconds));
+    }
+}
+
+#[test]
 fn the_engine_decides_family_kv_and_gpu() {
     let rows = [
         ("vllm", Family::Llm, true, Some(0.7), None),

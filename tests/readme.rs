@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use prescale::cli::check::{Level, Report, check_text};
 use prescale::spec::keys;
 
 const BEGIN: &str = "<!-- keys: written by tests/readme.rs -->\n";
@@ -49,4 +50,23 @@ fn every_link_to_a_file_leads_to_one() {
             assert!(elsewhere || folder.join(file).exists(), "{page} links to {target}");
         }
     }
+}
+
+#[test]
+fn the_scaled_object_shown_first_is_without_fault() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> = text
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|block| block.contains("kind: ScaledObject"))
+        .collect();
+    assert!(!blocks.is_empty(), "the README shows a ScaledObject");
+    let mut report = Report::default();
+    for block in blocks {
+        check_text("README.md", block, &mut report);
+    }
+    let bad = report.count(Level::Error) + report.count(Level::Warning);
+    assert_eq!((bad, report.unreadable), (0, 0), "{:?}", report.findings);
 }

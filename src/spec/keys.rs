@@ -148,7 +148,7 @@ static KEYS: [Key; 44] = [
         "one of hold, zero, floor", "`hold`"),
     row("hpaTolerance", "the cluster's HPA tolerance, if the sent value may leave its dead band above 9 replicas",
         "off, or a ratio such as 10%", "`off`"),
-    row("tick", "time between decisions", "a duration from 5s to 1m", "`15s`"),
+    row("tick", "time between decisions", "a duration from 5s to 1m", "the server's; `15s`"),
 ];
 
 /// The table as a page of the documentation.

@@ -35,13 +35,21 @@ pub(crate) const ON_NO_DATA: [(&str, OnNoData); 3] =
 
 /// Margin against surprise where nothing is forecast.
 const HEADROOM: f64 = 0.70;
-const TICK: Duration = Duration::from_secs(15);
+pub(crate) const TICK: Duration = Duration::from_secs(15);
 const TICK_MIN: Duration = Duration::from_secs(5);
 const TICK_MAX: Duration = Duration::from_secs(60);
 const LEAD_MAX: Duration = Duration::from_secs(86_400);
 
-/// Reads it; `replicas_limit` is the server's.
-pub(crate) fn read(raw: &mut Raw, replicas_limit: u32) -> Frame {
+/// A tick as text, within its bounds.
+///
+/// # Errors
+/// What is accepted.
+pub fn tick(text: &str) -> Result<Duration, Problem> {
+    span::within(text, TICK_MIN, TICK_MAX)
+}
+
+/// Reads it; replica limit and default tick are the server's.
+pub(crate) fn read(raw: &mut Raw, replicas_limit: u32, default_tick: Duration) -> Frame {
     let (min_replicas, max_replicas) = replicas(raw, replicas_limit);
     let headroom = raw.take("headroom", share::ratio).unwrap_or_else(default_headroom);
     let strategy = raw.take("scaleStrategy", |text| names::one_of(text, &STRATEGIES));
@@ -54,7 +62,7 @@ pub(crate) fn read(raw: &mut Raw, replicas_limit: u32) -> Frame {
         lead: raw.take("scaleUpForward", lead).unwrap_or(Lead::Learned),
         on_no_data: on_no_data.unwrap_or(OnNoData::Hold),
         hpa_tolerance: raw.take("hpaTolerance", tolerance).flatten(),
-        tick: raw.take("tick", |text| span::within(text, TICK_MIN, TICK_MAX)).unwrap_or(TICK),
+        tick: raw.take("tick", tick).unwrap_or(default_tick),
     }
 }
 

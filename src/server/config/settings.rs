@@ -10,7 +10,7 @@ use crate::http::Token;
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile};
 use crate::source::config::{DatasourceConfig, Tenancy};
-use crate::spec::Limits;
+use crate::spec::{Limits, tick as tick_of};
 
 /// From not being ready to asking streams to end: one period of a quick readiness probe. Calls are
 /// answered for some seconds more, while streams end.
@@ -118,8 +118,16 @@ impl Settings {
     }
 
     fn resolve(file: File, overrides: Overrides, faults: &mut Faults) -> Self {
-        let File { listen, http_listen, tls, reflection, datasources, limits, http_token_file } =
-            file;
+        let File {
+            listen,
+            http_listen,
+            tls,
+            reflection,
+            tick,
+            datasources,
+            limits,
+            http_token_file,
+        } = file;
         let default = Self::default();
         // A value of the file is checked even where a flag wins, so that it is not found wrong later.
         let listen = faults.note("listen", listen.map(|text| address(&text)));
@@ -130,7 +138,7 @@ impl Settings {
             tls: faults.note("tls", tls.map(Tls::resolve)),
             reflection: overrides.reflection.or(reflection).unwrap_or(default.reflection),
             datasources: named(datasources, overrides.prometheus_url, faults),
-            limits: resolve_limits(&limits, faults),
+            limits: resolve_limits(&limits, tick.as_deref(), faults),
             http_token: faults.note("httpTokenFile", http_token_file.map(|path| token(&path))),
             drain: default.drain,
         };
@@ -217,13 +225,15 @@ fn named(
     datasources
 }
 
-fn resolve_limits(file: &LimitsFile, faults: &mut Faults) -> Limits {
+fn resolve_limits(file: &LimitsFile, tick: Option<&str>, faults: &mut Faults) -> Limits {
     let default = Limits::default();
+    let tick = tick.map(|text| tick_of(text).map_err(|problem| format!("{text:?} {}", problem.0)));
     let scalers = file.scalers.unwrap_or(default.scalers);
     let limits = Limits {
         scalers,
         per_namespace: file.per_namespace.unwrap_or(default.per_namespace.min(scalers)),
         max_replicas: file.max_replicas.unwrap_or(default.max_replicas),
+        tick: faults.note("tick", tick).unwrap_or(default.tick),
     };
     // Ten times what the process is built for, and what one HPA can be asked for in earnest.
     within("limits.scalers", limits.scalers, 100_000, faults);
@@ -305,7 +315,7 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let text = "listen: 127.0.0.1:1\nreflection: true\nlimits: {scalers: 7}\n\
+        let text = "listen: 127.0.0.1:1\nreflection: true\nlimits: {scalers: 7}\ntick: 30s\n\
                     datasources: {default: {url: 'http://file', tenancy: namespace}}\n";
         let overrides = Overrides {
             listen: Some("127.0.0.1:2".parse().unwrap()),
@@ -317,6 +327,7 @@ mod tests {
         assert_eq!(settings.http_listen.to_string(), "0.0.0.0:8080");
         assert!(settings.reflection);
         assert_eq!((settings.limits.scalers, settings.limits.per_namespace), (7, 7));
+        assert_eq!(settings.limits.tick.as_secs(), 30);
         assert_eq!(settings.datasources["default"].url, "http://flag");
         assert_eq!(settings.notes(), [Note::NoTenancy(vec!["default".to_owned()])]);
     }
