@@ -129,11 +129,11 @@ async fn what_is_found_is_told_and_what_a_decision_needs_is_missed() {
             "info hpa: HPA keda-hpa-chat: 1 to 8 replicas",
             "info engine: found running as vllm:num_requests_running, waiting as \
              vllm:num_requests_waiting",
-            "warning engine: generation tokens: no pod exports vllm:generation_tokens_total",
             "warning engine: kv usage: no pod exports vllm:kv_cache_usage_perc or \
              vllm:gpu_cache_usage_perc",
+            "warning engine: output tokens: no pod exports vllm:generation_tokens_total",
             "warning engine: prompt tokens: no pod exports vllm:prompt_tokens_total",
-            "info engine: not found, not required: awake, cached tokens, finished, kv tokens, \
+            "info engine: not found, not required: awake, cached tokens, finished requests, kv tokens, \
              rejections",
             "warning ttft: the engine's histogram is not found",
         ],

@@ -11,7 +11,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::engine::observation::{Role, RoleSeries};
 use crate::engine::series::{Sample, Series};
-use crate::source::preset::{Family, Label, Preset, Value, is_counter, is_ratio};
+use crate::source::preset::{Family, Label, Preset, Value, is_ratio};
 use crate::spec::{LabelMatcher, MatchOp};
 
 /// Gauges from here on are a driver's "not supported": DCGM's blanks are near 2^63.
@@ -155,7 +155,7 @@ fn scaled(family: &Family, raw: &RawSeries) -> Vec<Sample> {
 }
 
 fn blank(role: Role, value: f64) -> bool {
-    !is_counter(role) && (value >= SENTINEL || INT32_BLANKS.contains(&value))
+    !role.is_counter() && (value >= SENTINEL || INT32_BLANKS.contains(&value))
 }
 
 fn usable(role: Role, value: f64) -> bool {

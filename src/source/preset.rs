@@ -14,7 +14,7 @@ mod vllm;
 use crate::spec::{Engine, Gateway};
 
 pub use gateway::{Asked, Tenant, asked};
-pub use table::{Family, Histogram, Label, Preset, Value, is_counter, is_ratio, words};
+pub use table::{Family, Histogram, Label, Preset, Value, is_ratio};
 
 /// The preset of `engine`; empty for `custom`.
 #[must_use]

@@ -10,7 +10,6 @@ use crate::engine::observation::{
 };
 use crate::engine::setup::{Family, PowerTarget};
 use crate::report::one_line;
-use crate::source::preset::words;
 use crate::spec::{SourceRef, Spec, Target};
 
 /// Where findings go.
@@ -104,7 +103,7 @@ fn roles(
     if needed.is_empty() {
         return;
     }
-    let of_pods = names.iter().filter(|(role, _)| ROLES.iter().any(|one| words(*one) == **role));
+    let of_pods = names.iter().filter(|(role, _)| ROLES.iter().any(|one| one.name() == **role));
     let (found, missing): (Vec<_>, Vec<_>) = of_pods.partition(|(_, (_, found))| found.is_some());
     if observation.pods.values().all(|pod| pod.roles.is_empty()) {
         return nowhere(observation, (&needed, names), told);
@@ -116,7 +115,7 @@ fn roles(
     if !shown.is_empty() {
         told.add(Level::Info, "engine", &format!("found {}", shown.join(", ")));
     }
-    let is_needed = |role: &str| needed.iter().any(|one| words(*one) == role);
+    let is_needed = |role: &str| needed.iter().any(|one| one.name() == role);
     for (role, (tried, _)) in missing.iter().filter(|(role, _)| is_needed(role)) {
         let message = format!("{role}: no pod exports {}", tried.join(" or "));
         told.add(Level::Warning, "engine", &message);
@@ -134,7 +133,7 @@ fn nowhere(observation: &Observation, (needed, names): (&[Role], &Names<'_>), to
         let message = "there are no pods now: what they export was not tried";
         return told.add(Level::Info, "engine", message);
     }
-    let tried = needed.iter().filter_map(|role| names.get(words(*role)));
+    let tried = needed.iter().filter_map(|role| names.get(role.name()));
     let tried: Vec<&str> = tried.flat_map(|(tried, _)| tried.iter().copied()).collect();
     let candidates = match observation.candidates.as_slice() {
         [] => "nor does any other pod of the namespace".to_owned(),

@@ -8,7 +8,7 @@ use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, roles};
 use crate::source::parts::asking::{Asking, Notes, searched};
 use crate::source::plan::{self, Style};
-use crate::source::preset::{Preset, words};
+use crate::source::preset::Preset;
 
 /// One pod's roles.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -109,7 +109,7 @@ pub(crate) fn searches<'a>(
         .map(|(role, names)| {
             let found = pods.clone().filter_map(|roles| roles.get(&role));
             let found = found.map(|series| series.metric.as_str()).collect();
-            searched(words(role), &names, &found)
+            searched(role.name(), &names, &found)
         })
         .collect()
 }

@@ -136,56 +136,8 @@ impl Preset {
     }
 }
 
-/// Whether a role is counted (only grows, restarts at zero) rather than gauged.
-#[must_use]
-pub const fn is_counter(role: Role) -> bool {
-    match role {
-        Role::PromptTokens
-        | Role::CachedTokens
-        | Role::GenerationTokens
-        | Role::Finished
-        | Role::Arrivals
-        | Role::Rejections => true,
-        Role::Waiting
-        | Role::Running
-        | Role::KvUsage
-        | Role::KvTokens
-        | Role::Awake
-        | Role::GpuUtilization
-        | Role::GpuMemoryUsed
-        | Role::GpuMemoryTotal
-        | Role::GpuMemoryBandwidth
-        | Role::GpuPower
-        | Role::GpuPowerLimit => false,
-    }
-}
-
 /// Whether a role is a share, 0..1 after scaling.
 #[must_use]
 pub const fn is_ratio(role: Role) -> bool {
     matches!(role, Role::KvUsage | Role::GpuUtilization | Role::GpuMemoryBandwidth | Role::Awake)
-}
-
-/// The words for a role in messages, as the metadata calls it.
-#[must_use]
-pub const fn words(role: Role) -> &'static str {
-    match role {
-        Role::Waiting => "waiting",
-        Role::Running => "running",
-        Role::KvUsage => "kv usage",
-        Role::KvTokens => "kv tokens",
-        Role::PromptTokens => "prompt tokens",
-        Role::CachedTokens => "cached tokens",
-        Role::GenerationTokens => "generation tokens",
-        Role::Finished => "finished",
-        Role::Arrivals => "arrivals",
-        Role::Rejections => "rejections",
-        Role::Awake => "awake",
-        Role::GpuUtilization => "gpu utilization",
-        Role::GpuMemoryUsed => "gpu memory used",
-        Role::GpuMemoryTotal => "gpu memory total",
-        Role::GpuMemoryBandwidth => "gpu memory bandwidth",
-        Role::GpuPower => "gpu power",
-        Role::GpuPowerLimit => "gpu power limit",
-    }
 }
