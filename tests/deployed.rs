@@ -38,8 +38,12 @@ use prescale::spec::{Limits, parse};
 /// Rates are measured between scrapes, whose times are those of Prometheus and not of the pages.
 const TOLERANCE: f64 = 0.05;
 
-/// New registries before an answer counts as wrong: a loaded machine may miss a query's deadline.
-const TRIES: usize = 4;
+/// New registries before an answer counts as wrong: a loaded machine may miss a query's deadline, and
+/// where it scraped late a rate over two minutes is too low until the gap has left the window.
+const TRIES: usize = 40;
+
+/// Between two tries; a tick stands for a new instant each 15 s.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// A scaled object of an example: its name, and the metadata of its trigger.
 type Examples = BTreeMap<(String, String), BTreeMap<String, String>>;
@@ -155,6 +159,7 @@ async fn decides(
             Ok(()) => return Ok(()),
             Err(text) => said = text,
         }
+        tokio::time::sleep(PAUSE).await;
     }
     Err(said)
 }
