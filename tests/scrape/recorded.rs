@@ -66,30 +66,6 @@ fn every_sample_of_every_page_is_read() {
     }
 }
 
-/// Pages outside of the repository, for whoever has more of them:
-/// `PRESCALE_PAGES=dir cargo test --test scrape -- --ignored`.
-#[test]
-#[ignore = "needs a directory of pages"]
-fn every_sample_of_other_pages_is_read() {
-    let dir = std::env::var_os("PRESCALE_PAGES").unwrap();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|end| end != "prom") {
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        let mut parser = Parser::new(Format::Text, Wanted::All, Limits::default());
-        parser.feed(text.as_bytes()).unwrap();
-        match parser.finish(true) {
-            Err(error) => println!("{}: {error}", path.display()),
-            Ok(page) => {
-                let (read, lines) = (page.series.len(), sample_lines(&text));
-                println!("{}: {read} of {lines}, {} skipped", path.display(), page.skipped);
-            }
-        }
-    }
-}
-
 #[test]
 fn a_declared_family_without_samples_is_told_from_one_that_is_absent() {
     let text = std::fs::read(data("vllm-production-stack-router.prom")).unwrap();
