@@ -8,22 +8,15 @@
 //! The world is deterministic given the seed; when the server's answers arrive is not, so that two
 //! runs differ a little.
 
-mod executor;
 mod fleet;
-mod hpa;
 mod keda;
-mod ledger;
 mod options;
 mod pages;
-mod pod;
-mod random;
 pub mod rehearsal;
-mod replica;
 mod screen;
 mod summary;
 mod traffic;
 mod view;
-mod world;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -40,7 +33,8 @@ use crate::demo::fleet::{Fleet, Names};
 use crate::demo::keda::{Keda, NAME, NAMESPACE};
 use crate::demo::screen::{Frame, Screen};
 use crate::demo::view::Viewer;
-use crate::demo::world::World;
+use crate::engine::replay::profile::Settings;
+use crate::engine::replay::world::World;
 use crate::engine::units::Timestamp;
 use crate::source::config::ScrapePolicy;
 
@@ -135,7 +129,10 @@ where
     let wiring = wiring(&options, clock.clone(), &names, &shutdown);
     let started = start(wiring).await.map_err(Error::Server)?;
 
-    let world = World::new(options.seed, options.duration, REPLICAS_AT_FIRST);
+    let world = {
+        let arrivals = traffic::day(options.seed, options.duration);
+        World::new(Settings::demo(), arrivals, REPLICAS_AT_FIRST, options.seed)
+    };
     let fleet = Arc::new(Fleet::new(world, clock.clone(), ORIGIN, options.duration));
     let keda = Keda::new(Arc::clone(&fleet), clock.clone(), started.grpc, &metadata(port))
         .map_err(|error| Error::Client(error.into()))?;
@@ -232,7 +229,7 @@ fn metadata(port: u16) -> BTreeMap<String, String> {
         ("gateway", "keda-http".to_owned()),
         ("gatewaySelector", format!("route_name=\"{route}\",route_namespace=\"{namespace}\"")),
         ("activationEndpoints", format!("http://gateway:{port}/metrics")),
-        ("maxReplicas", hpa::SHIPPED.max.to_string()),
+        ("maxReplicas", crate::engine::replay::hpa::SHIPPED.max.to_string()),
         ("tick", "5s".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

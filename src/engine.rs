@@ -27,6 +27,8 @@ pub mod step;
 
 pub mod invariants;
 
+pub mod replay;
+
 #[cfg(test)]
 mod demand_tests;
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
-//! | 1-6 | [`engine`] | pure: observation in, decision and reasons out |
+//! | 1-7 | [`engine`] | pure: observation in, decision and reasons out |
 //! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions to text and JSON |
 //! | 9 | [`clock`], [`telemetry`] | the only reader of time; logs and metrics |
 //! | 10 | [`source`] | Prometheus and direct scrape, presets of metric names |
 //! | 11 | [`scaler`] | one ticking state machine per trigger, and their registry |
 //! | 12 | [`grpc`], [`http`] | what KEDA asks, what people look at |
 //! | 13 | [`server`] | configuration, listeners, tasks and their end |
+//! | 14 | [`backtest`] | a history replayed under each policy |
 //! | 14 | [`demo`] | the real server before a simulated fleet, KEDA and HPA |
 //! | 15 | [`cli`] | the commands |
 
@@ -31,6 +32,7 @@ pub mod http;
 
 pub mod server;
 
+pub mod backtest;
 pub mod demo;
 
 pub mod cli;

@@ -5,6 +5,7 @@
 //! without control characters. It holds no secrets, because a decision holds none; what the strings
 //! need to stand in HTML or in a label is left to who puts them there.
 
+pub mod backtest;
 mod facts;
 mod line;
 mod text;

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::demo::pages::{CONTENT_TYPE, gateway, vllm};
-use crate::demo::pod::Stage;
-use crate::demo::world::World;
+use crate::engine::replay::pod::Stage;
+use crate::engine::replay::world::World;
 use crate::engine::units::Timestamp;
 
 /// Full name of the headless Service of the pods.
@@ -140,7 +140,7 @@ fn see(world: &World) -> Seen {
     let now = world.now();
     let of = |stages: [Stage; 2]| {
         let pods = world.pods().iter().filter(move |pod| stages.contains(&pod.stage(now)));
-        pods.map(|pod| pod.address()).collect::<Vec<_>>()
+        pods.map(|pod| address_of(pod.serial())).collect::<Vec<_>>()
     };
     let named = of([Stage::Loading, Stage::Ready]).into_iter().map(IpAddr::V4).collect();
     Seen { named, serving: of([Stage::Ready, Stage::Draining]) }
@@ -163,7 +163,7 @@ fn pod_router(fleet: &Arc<Fleet>, address: Ipv4Addr) -> Router {
 
 async fn pod_page(State((fleet, address)): State<(Arc<Fleet>, Ipv4Addr)>) -> Response {
     let page = fleet.look(|world| {
-        let pod = world.pods().iter().find(|pod| pod.address() == address);
+        let pod = world.pods().iter().find(|pod| address_of(pod.serial()) == address);
         pod.map(|pod| vllm(pod.replica()))
     });
     page.map_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response(), text)
@@ -177,6 +177,12 @@ fn text(page: String) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response()
 }
 
+/// 127.88.0.2 and up: an address a pod, never used again within 60 000 pods, so that whoever still
+/// remembers a dead pod's address finds nobody there.
+pub(super) fn address_of(serial: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 88, 0, 2)) + serial % 60_000)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -184,18 +190,29 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::{Fleet, GATEWAY_ADDRESS, PODS_NAME, bind, names, serve};
+    use super::{Fleet, GATEWAY_ADDRESS, PODS_NAME, address_of, bind, names, serve};
     use crate::clock::Clock;
-    use crate::demo::world::World;
+    use crate::demo::traffic::day;
+    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::world::World;
     use crate::engine::units::Timestamp;
+    use std::net::Ipv4Addr;
 
     const DAY: Duration = Duration::from_secs(3600);
 
     /// A real clock: sockets do not know a paused one. 300 simulated seconds pass in one.
     fn fleet() -> Arc<Fleet> {
         let origin = Timestamp::from_unix_ms(1_700_000_000_000);
-        let world = World::new(1, DAY, 1);
+        let world = World::new(Settings::demo(), day(1, DAY), 1, 1);
         Arc::new(Fleet::new(world, Clock::scaled(origin, 300.0), origin, DAY))
+    }
+
+    #[test]
+    fn pods_have_addresses_of_their_own() {
+        let rows = [(0, [127, 88, 0, 2]), (1, [127, 88, 0, 3]), (300, [127, 88, 1, 46])];
+        for (serial, expected) in rows {
+            assert_eq!(address_of(serial), Ipv4Addr::from(expected), "pod {serial}");
+        }
     }
 
     async fn get(address: std::net::IpAddr, port: u16) -> Result<String, reqwest::Error> {

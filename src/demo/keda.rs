@@ -15,9 +15,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::clock::Clock;
-use crate::demo::executor::Executor;
 use crate::demo::fleet::Fleet;
-use crate::demo::hpa::{Hpa, Reading, SHIPPED};
+use crate::engine::replay::executor::Executor;
+use crate::engine::replay::hpa::{Hpa, Reading, SHIPPED};
 use crate::grpc::proto::external_scaler_client::ExternalScalerClient;
 use crate::grpc::proto::{GetMetricsRequest, ScaledObjectRef};
 

@@ -6,8 +6,8 @@
 
 use std::fmt::Write as _;
 
-use crate::demo::replica::{Replica, TTFT_BOUNDS, len};
-use crate::demo::world::{Census, World};
+use crate::engine::replay::replica::{Replica, TTFT_BOUNDS, len};
+use crate::engine::replay::world::{Census, World};
 
 /// Content type of both pages.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=1.0.0; charset=utf-8";
@@ -160,13 +160,15 @@ mod tests {
     use std::time::Duration;
 
     use super::{gateway, vllm};
-    use crate::demo::world::World;
+    use crate::demo::traffic::day;
+    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::world::World;
 
     const DAY: Duration = Duration::from_secs(3 * 3600);
 
     #[test]
     fn a_pod_shows_its_load_under_vllms_names() {
-        let mut world = World::new(1, DAY, 1);
+        let mut world = World::new(Settings::demo(), day(1, DAY), 1, 1);
         world.advance(Duration::from_secs(300));
         let replica = world.pods()[0].replica();
         let page = vllm(replica);
@@ -201,7 +203,7 @@ mod tests {
                 .filter_map(|line| line.rsplit_once(' ').map(|(name, _)| name.to_owned()))
                 .collect()
         };
-        let mut world = World::new(1, DAY, 1);
+        let mut world = World::new(Settings::demo(), day(1, DAY), 1, 1);
         let fresh: Vec<String> = series(&vllm(world.pods()[0].replica()));
         world.advance(Duration::from_secs(300));
         let loaded: Vec<String> = series(&vllm(world.pods()[0].replica()));
@@ -211,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_gateway_shows_what_it_holds_while_nobody_serves() {
-        let mut world = World::new(1, DAY, 0);
+        let mut world = World::new(Settings::demo(), day(1, DAY), 0, 1);
         world.advance(Duration::from_secs(60));
         let held = world.census().held;
         let line = format!(

@@ -8,14 +8,18 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::demo::executor::Executor;
-use crate::demo::hpa::{Hpa, Reading, SHIPPED};
-use crate::demo::ledger::Ledger;
+use crate::demo::fleet::address_of;
 use crate::demo::pages;
-use crate::demo::pod::{Pod, Stage};
-use crate::demo::traffic::Arrivals;
-use crate::demo::world::World;
+use crate::demo::traffic::SIZES;
 use crate::engine::observation::{GatewayReading, Observation, Phase};
+use crate::engine::replay::executor::Executor;
+use crate::engine::replay::hpa::{Hpa, Reading, SHIPPED};
+use crate::engine::replay::ledger::Ledger;
+use crate::engine::replay::pod::{Pod, Stage};
+use crate::engine::replay::profile::Settings;
+use crate::engine::replay::random::Random;
+use crate::engine::replay::traffic::Arrivals;
+use crate::engine::replay::world::World;
 use crate::engine::units::Timestamp;
 use crate::source::assemble::Selection;
 use crate::source::exposition::{Format, Limits, Parser, Wanted};
@@ -77,7 +81,8 @@ impl Rehearsal {
         let end = course.last().map_or(0.0, |(minutes, _)| *minutes).max(f64::MIN_POSITIVE);
         let corners: Vec<_> = course.iter().map(|(at, rate)| (at / end, *rate)).collect();
         let length = Duration::try_from_secs_f64(end * 60.0).unwrap_or(Duration::ZERO);
-        let world = World::with(seed, replicas, |random| Arrivals::along(random, length, &corners));
+        let arrivals = Arrivals::along(Random::new(seed), length, &corners, &SIZES).all();
+        let world = World::new(Settings::demo(), arrivals, replicas, seed);
         let (hpa, executor) = (Hpa::new(SHIPPED), Executor::new(COOLDOWN));
         Self { world, known: BTreeMap::new(), hpa, executor }
     }
@@ -157,18 +162,18 @@ impl Rehearsal {
         let now = self.world.now();
         let named = |pod: &&Pod| matches!(pod.stage(now), Stage::Loading | Stage::Ready);
         let pods: Vec<&Pod> = self.world.pods().iter().filter(named).collect();
-        let addresses: Vec<Ipv4Addr> = pods.iter().map(|pod| pod.address()).collect();
+        let addresses: Vec<Ipv4Addr> = pods.iter().map(|pod| address_of(pod.serial())).collect();
         self.known.retain(|address, _| addresses.contains(address));
         let mut round = Round { addresses: u32::try_from(pods.len()).ok(), ..Round::default() };
         for pod in pods {
-            let known = self.known.entry(pod.address()).or_insert_with(Remembered::new);
+            let known = self.known.entry(address_of(pod.serial())).or_insert_with(Remembered::new);
             let answers = pod.stage(now) == Stage::Ready;
             if answers {
                 known.absorb(&pages::vllm(pod.replica()), wanted, at);
             } else {
                 known.ready = Some(at);
             }
-            round.pages.insert(pod.address().to_string(), known.result(answers, at));
+            round.pages.insert(address_of(pod.serial()).to_string(), known.result(answers, at));
         }
         round
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::demo::options::Terminal;
 use crate::demo::view::View;
-use crate::demo::world::Census;
+use crate::engine::replay::world::Census;
 use crate::engine::units::Timestamp;
 
 /// Columns; a narrower terminal wraps, which costs beauty only.
@@ -176,7 +176,7 @@ mod tests {
     use super::{Frame, Screen, clock, heading, span};
     use crate::demo::options::Terminal;
     use crate::demo::view::View;
-    use crate::demo::world::Census;
+    use crate::engine::replay::world::Census;
     use crate::engine::units::Timestamp;
 
     fn frame(state: &str) -> Frame {

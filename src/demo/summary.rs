@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::demo::keda::Tally;
-use crate::demo::ledger::{Ledger, OBJECTIVE};
-use crate::demo::replica::float;
 use crate::demo::screen::{latency, span};
+use crate::engine::replay::ledger::{Ledger, OBJECTIVE};
+use crate::engine::replay::replica::float;
 
 /// The day in numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,8 +128,8 @@ mod tests {
 
     use super::Summary;
     use crate::demo::keda::Tally;
-    use crate::demo::ledger::Ledger;
-    use crate::demo::replica::FirstToken;
+    use crate::engine::replay::ledger::Ledger;
+    use crate::engine::replay::replica::FirstToken;
 
     fn ledger() -> Ledger {
         let mut ledger = Ledger::default();

@@ -41,6 +41,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("grpc", 12),
     ("http", 12),
     ("server", 13),
+    ("backtest", 14),
     ("demo", 14),
     ("cli", 15),
     ("main", 16),

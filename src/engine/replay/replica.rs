@@ -8,87 +8,55 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// What one replica can do.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Profile {
-    /// Seconds of any iteration.
-    pub(super) base: f64,
-    /// Seconds per token computed.
-    pub(super) per_token: f64,
-    /// Seconds per KV token read.
-    pub(super) per_kv_token: f64,
-    /// Seconds per sequence in the batch.
-    pub(super) per_sequence: f64,
-    /// Seconds per request outside of the engine (parsing, tokenising, first byte).
-    pub(super) overhead: f64,
-    /// Tokens that fit into the KV cache.
-    pub(super) kv_tokens: u64,
-    /// Sequences in a batch.
-    pub(super) max_sequences: usize,
-    /// Tokens computed in one iteration.
-    pub(super) token_budget: u64,
-}
-
-/// Llama 3 8B on one H100: fitted to published measurements (iteration 6.9 ms + 31 us a token + 76 ns
-/// a KV token + 4.4 us a sequence, 15.6 ms of API overhead; 51.4 GiB of cache at 128 KiB a token).
-pub(super) const LLAMA_3_8B_H100: Profile = Profile {
-    base: 0.0069,
-    per_token: 31e-6,
-    per_kv_token: 76e-9,
-    per_sequence: 4.4e-6,
-    overhead: 0.0156,
-    kv_tokens: 421_000,
-    max_sequences: 256,
-    token_budget: 8192,
-};
+use crate::engine::replay::profile::Profile;
 
 /// Upper bounds of vLLM's TTFT histogram, in seconds, as they stand in `le`.
-pub(super) const TTFT_BOUNDS: [&str; 22] = [
+pub const TTFT_BOUNDS: [&str; 22] = [
     "0.001", "0.005", "0.01", "0.02", "0.04", "0.06", "0.08", "0.1", "0.25", "0.5", "0.75", "1.0",
     "2.5", "5.0", "7.5", "10.0", "20.0", "40.0", "80.0", "160.0", "640.0", "2560.0",
 ];
 
 /// A request inside a replica.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Request {
+pub struct Request {
     /// When it reached the gateway.
-    pub(super) arrived: Duration,
+    pub arrived: Duration,
     /// When it reached this replica.
-    pub(super) queued: Duration,
+    pub queued: Duration,
     /// Tokens to prefill.
-    pub(super) prompt: u32,
+    pub prompt: u32,
     /// Tokens to generate.
-    pub(super) output: u32,
+    pub output: u32,
     /// Whether its first token was sent (it was preempted afterwards).
-    pub(super) answered: bool,
+    pub answered: bool,
 }
 
 /// A request that just got its first token.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct FirstToken {
+pub struct FirstToken {
     /// When.
-    pub(super) at: Duration,
+    pub at: Duration,
     /// Time since the request reached the gateway.
-    pub(super) ttft: Duration,
+    pub ttft: Duration,
 }
 
 /// Totals since the replica began, as its page shows them.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Totals {
+pub struct Totals {
     /// Prompt tokens processed.
-    pub(super) prompt_tokens: u64,
+    pub prompt_tokens: u64,
     /// Tokens generated.
-    pub(super) generation_tokens: u64,
+    pub generation_tokens: u64,
     /// Requests finished.
-    pub(super) finished: u64,
+    pub finished: u64,
     /// Sequences thrown out of a full KV cache.
-    pub(super) preemptions: u64,
+    pub preemptions: u64,
     /// First tokens sent.
-    pub(super) first_tokens: u64,
+    pub first_tokens: u64,
     /// Sum of their TTFT as the engine sees it, in seconds.
-    pub(super) ttft_sum: f64,
+    pub ttft_sum: f64,
     /// First tokens at or below each of [`TTFT_BOUNDS`].
-    pub(super) ttft_buckets: [u64; TTFT_BOUNDS.len()],
+    pub ttft_buckets: [u64; TTFT_BOUNDS.len()],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +67,7 @@ struct Sequence {
 
 /// One inference server.
 #[derive(Debug, Clone)]
-pub(super) struct Replica {
+pub struct Replica {
     profile: Profile,
     clock: Duration,
     waiting: VecDeque<Request>,
@@ -115,7 +83,7 @@ pub(super) struct Replica {
 
 impl Replica {
     /// An empty server that begins at `clock`.
-    pub(super) fn new(profile: Profile, clock: Duration) -> Self {
+    pub fn new(profile: Profile, clock: Duration) -> Self {
         Self {
             profile,
             clock,
@@ -131,42 +99,42 @@ impl Replica {
     }
 
     /// Requests accepted and not yet admitted to the batch.
-    pub(super) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Requests in the batch.
-    pub(super) fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.prefilling.len() + self.decoding.len()
     }
 
     /// Requests in the server; what least-load routing compares.
-    pub(super) fn in_flight(&self) -> usize {
+    pub fn in_flight(&self) -> usize {
         self.waiting() + self.running()
     }
 
     /// Share of the KV cache in use, 0..=1.
-    pub(super) fn kv_usage(&self) -> f64 {
+    pub fn kv_usage(&self) -> f64 {
         (float(self.kv_used) / float(self.profile.kv_tokens)).min(1.0)
     }
 
     /// What it can do.
-    pub(super) const fn profile(&self) -> &Profile {
+    pub const fn profile(&self) -> &Profile {
         &self.profile
     }
 
     /// Totals since it began.
-    pub(super) const fn totals(&self) -> &Totals {
+    pub const fn totals(&self) -> &Totals {
         &self.totals
     }
 
     /// Takes a request.
-    pub(super) fn push(&mut self, request: Request) {
+    pub fn push(&mut self, request: Request) {
         self.waiting.push_back(request);
     }
 
     /// Runs until `to`; the first tokens sent are appended to `answered`.
-    pub(super) fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
+    pub fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
         while self.clock < to {
             self.admit();
             if self.running() == 0 {
@@ -183,8 +151,8 @@ impl Replica {
         while let Some(next) = self.waiting.front() {
             let prompt = u64::from(next.prompt);
             let fits = self.kv_used + self.prefill_left + prompt <= self.profile.kv_tokens;
-            let budget = self.prefill_left < self.profile.token_budget;
-            if self.running() >= self.profile.max_sequences || !budget || !fits {
+            let budget = self.prefill_left < u64::from(self.profile.token_budget);
+            if len(self.running()) >= u64::from(self.profile.max_sequences) || !budget || !fits {
                 return;
             }
             if let Some(request) = self.waiting.pop_front() {
@@ -215,10 +183,10 @@ impl Replica {
     fn iterate(&mut self, answered: &mut Vec<FirstToken>) {
         let decoded = len(self.decoding.len());
         let room = self.profile.kv_tokens.saturating_sub(self.kv_used + decoded);
-        let budget = self.profile.token_budget.saturating_sub(decoded).min(room);
+        let budget = u64::from(self.profile.token_budget).saturating_sub(decoded).min(room);
         let batch = self.running();
         let chunk = budget.min(self.prefill_left);
-        let Profile { base, per_token, per_kv_token, per_sequence, .. } = self.profile;
+        let &Profile { base, per_token, per_kv_token, per_sequence, .. } = &self.profile;
         let seconds = base
             + per_token * float(decoded + chunk)
             + per_kv_token * float(self.kv_used)
@@ -287,12 +255,12 @@ impl Replica {
 }
 
 /// A count as a float. Counts here are far below 2^32: a replica of the demo computes some 10^8 tokens.
-pub(super) fn float(count: u64) -> f64 {
+pub fn float(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// A length as a count.
-pub(super) fn len(length: usize) -> u64 {
+pub fn len(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
@@ -300,7 +268,8 @@ pub(super) fn len(length: usize) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{LLAMA_3_8B_H100, Profile, Replica, Request};
+    use super::{Replica, Request};
+    use crate::engine::replay::profile::Profile;
 
     fn request(prompt: u32, output: u32) -> Request {
         let zero = Duration::ZERO;
@@ -315,7 +284,7 @@ mod tests {
 
     #[test]
     fn one_request_alone_takes_its_prefill_and_seven_milliseconds_a_token() {
-        let mut replica = replica(LLAMA_3_8B_H100, &[request(1000, 100)]);
+        let mut replica = replica(Profile::llama_3_8b_h100(), &[request(1000, 100)]);
         let mut answered = Vec::new();
         replica.advance(Duration::from_secs(1), &mut answered);
         // 6.9 ms + 1000 x 31 us + 4 us + 15.6 ms of overhead.
@@ -327,14 +296,15 @@ mod tests {
 
     #[test]
     fn a_full_batch_leaves_the_rest_waiting() {
-        let mut replica = replica(LLAMA_3_8B_H100, &[request(8, 5000); 300]);
+        let profile = Profile { max_sequences: 256, ..Profile::llama_3_8b_h100() };
+        let mut replica = replica(profile, &[request(8, 5000); 300]);
         replica.advance(Duration::from_secs(2), &mut Vec::new());
         assert_eq!((replica.running(), replica.waiting()), (256, 44));
     }
 
     #[test]
     fn a_full_cache_preempts_and_still_serves_everybody_once() {
-        let profile = Profile { kv_tokens: 2000, ..LLAMA_3_8B_H100 };
+        let profile = Profile { kv_tokens: 2000, ..Profile::llama_3_8b_h100() };
         let mut replica = replica(profile, &[request(400, 300); 12]);
         let mut answered = Vec::new();
         let mut fullest: f64 = 0.0;
@@ -350,7 +320,7 @@ mod tests {
     #[test]
     fn tokens_are_conserved() {
         let sizes = [request(600, 180), request(1800, 350), request(3500, 450), request(6000, 700)];
-        let mut replica = replica(LLAMA_3_8B_H100, &sizes);
+        let mut replica = replica(Profile::llama_3_8b_h100(), &sizes);
         replica.advance(Duration::from_secs(60), &mut Vec::new());
         assert_eq!(replica.totals().prompt_tokens, 11_900);
         assert_eq!(replica.totals().generation_tokens, 1680);
@@ -359,7 +329,7 @@ mod tests {
 
     #[test]
     fn the_latency_histogram_is_cumulative_and_complete() {
-        let mut replica = replica(LLAMA_3_8B_H100, &[request(3500, 10); 20]);
+        let mut replica = replica(Profile::llama_3_8b_h100(), &[request(3500, 10); 20]);
         replica.advance(Duration::from_secs(60), &mut Vec::new());
         let totals = replica.totals();
         assert!(totals.ttft_buckets.is_sorted());

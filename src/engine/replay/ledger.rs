@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::demo::replica::{FirstToken, float, len};
+use crate::engine::replay::replica::{FirstToken, float, len};
 
 /// The objective the demo reports: a first token within this time of reaching the gateway. It is the
 /// usual one for interactive use of models of this size.
-pub(super) const OBJECTIVE: Duration = Duration::from_secs(3);
+pub const OBJECTIVE: Duration = Duration::from_secs(3);
 
 /// How far back the live p95 looks.
 const RECENT: Duration = Duration::from_secs(300);
@@ -17,29 +17,29 @@ const RATE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Totals of the day so far.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     /// Requests that reached the gateway.
-    pub(super) arrived: u64,
+    pub arrived: u64,
     /// Requests that got a first token.
-    pub(super) answered: u64,
+    pub answered: u64,
     /// Requests that got one within [`OBJECTIVE`].
-    pub(super) within: u64,
+    pub within: u64,
     /// Requests given up: held too long at the gateway, or cut off by the end of a pod.
-    pub(super) failed: u64,
+    pub failed: u64,
     /// Seconds of all pods, from creation to termination.
-    pub(super) pod_seconds: f64,
+    pub pod_seconds: f64,
     /// Most replicas wanted at once: what a fleet of constant size would need.
-    pub(super) wanted_max: u32,
+    pub wanted_max: u32,
     /// Pods created, those at the beginning not counted.
-    pub(super) cold_starts: u64,
+    pub cold_starts: u64,
     /// Changes of the wanted replicas upwards.
-    pub(super) scaled_up: u64,
+    pub scaled_up: u64,
     /// Changes of the wanted replicas downwards.
-    pub(super) scaled_down: u64,
+    pub scaled_down: u64,
     /// Seconds with zero replicas wanted.
-    pub(super) asleep_seconds: f64,
+    pub asleep_seconds: f64,
     /// Times it was woken.
-    pub(super) wakes: u64,
+    pub wakes: u64,
     /// Every time to first token, in order of the answers.
     all: Vec<Duration>,
     recent: VecDeque<FirstToken>,
@@ -48,13 +48,13 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Counts a request that reached the gateway.
-    pub(super) fn arrive(&mut self, at: Duration) {
+    pub fn arrive(&mut self, at: Duration) {
         self.arrived += 1;
         self.arrivals.push_back(at);
     }
 
     /// Counts first tokens.
-    pub(super) fn answer(&mut self, answered: &[FirstToken]) {
+    pub fn answer(&mut self, answered: &[FirstToken]) {
         for token in answered {
             self.answered += 1;
             self.within += u64::from(token.ttft <= OBJECTIVE);
@@ -64,14 +64,14 @@ impl Ledger {
     }
 
     /// Counts a change of the wanted replicas.
-    pub(super) fn scale(&mut self, from: u32, to: u32) {
+    pub fn scale(&mut self, from: u32, to: u32) {
         self.scaled_up += u64::from(to > from);
         self.scaled_down += u64::from(to < from);
         self.wakes += u64::from(from == 0 && to > 0);
     }
 
     /// Counts `span` with `pods` pods and `wanted` replicas.
-    pub(super) fn pass(&mut self, span: Duration, pods: usize, wanted: u32) {
+    pub fn pass(&mut self, span: Duration, pods: usize, wanted: u32) {
         self.pod_seconds += span.as_secs_f64() * float(len(pods));
         self.wanted_max = self.wanted_max.max(wanted);
         if wanted == 0 {
@@ -80,7 +80,7 @@ impl Ledger {
     }
 
     /// Forgets what the live quantile no longer looks at.
-    pub(super) fn forget(&mut self, now: Duration) {
+    pub fn forget(&mut self, now: Duration) {
         while self.recent.front().is_some_and(|token| token.at + RECENT < now) {
             self.recent.pop_front();
         }
@@ -91,18 +91,18 @@ impl Ledger {
 
     /// Requests per second over the last minute, or over the time since the beginning if that is
     /// shorter; zero at the very beginning.
-    pub(super) fn arrival_rate(&self, now: Duration) -> f64 {
+    pub fn arrival_rate(&self, now: Duration) -> f64 {
         let seconds = RATE_WINDOW.min(now).as_secs_f64();
         if seconds > 0.0 { float(len(self.arrivals.len())) / seconds } else { 0.0 }
     }
 
     /// 95th percentile of the TTFT of the last five minutes; `None` when nobody was answered.
-    pub(super) fn ttft_p95_recent(&self) -> Option<Duration> {
+    pub fn ttft_p95_recent(&self) -> Option<Duration> {
         quantile(self.recent.iter().map(|token| token.ttft).collect(), 95)
     }
 
     /// A percentile of the TTFT of the whole day; `None` when nobody was answered.
-    pub(super) fn ttft(&self, percent: usize) -> Option<Duration> {
+    pub fn ttft(&self, percent: usize) -> Option<Duration> {
         quantile(self.all.clone(), percent)
     }
 }
@@ -119,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Ledger, quantile};
-    use crate::demo::replica::FirstToken;
+    use crate::engine::replay::replica::FirstToken;
 
     fn seconds(values: impl IntoIterator<Item = u64>) -> Vec<Duration> {
         values.into_iter().map(Duration::from_secs).collect()

@@ -1,10 +1,10 @@
 //! One pod: its way from creation to serving, and its end.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::demo::random::Random;
-use crate::demo::replica::{FirstToken, LLAMA_3_8B_H100, Replica};
+use crate::engine::replay::profile::{ColdStart, Profile, Settings};
+use crate::engine::replay::random::Random;
+use crate::engine::replay::replica::{FirstToken, Replica};
 
 /// How long a pod that was told to end may finish what it has (`terminationGracePeriodSeconds`, and
 /// vLLM's `--shutdown-timeout`). Longest requests of the demo take under a minute.
@@ -12,7 +12,7 @@ const GRACE: Duration = Duration::from_secs(120);
 
 /// Where a pod is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub enum Stage {
     /// No node yet: it has no address.
     Scheduling,
     /// It has an address and nobody listens: the image is pulled, then the model loaded.
@@ -25,8 +25,8 @@ pub(super) enum Stage {
 
 /// One pod.
 #[derive(Debug, Clone)]
-pub(super) struct Pod {
-    address: Ipv4Addr,
+pub struct Pod {
+    serial: u32,
     scheduled: Duration,
     ready: Duration,
     leaving: Option<Duration>,
@@ -34,28 +34,27 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// The pod number `serial`, created at `now`. Scheduling takes 1-3 s, the image 9-17 s (most of
-    /// it is on the node), weights and compilation 50-80 s: 60-100 s in all, a warm node.
-    pub(super) fn create(serial: u32, now: Duration, random: &mut Random) -> Self {
-        let scheduled = now + Duration::from_secs_f64(random.between(1.0, 3.0));
-        let image = random.between(9.0, 17.0);
-        let load = random.between(50.0, 80.0);
-        let ready = scheduled + Duration::from_secs_f64(image + load);
-        Self::new(serial, scheduled, ready)
+    /// The pod number `serial`, created at `now`.
+    pub fn create(serial: u32, now: Duration, settings: &Settings, random: &mut Random) -> Self {
+        let mut around = |mean: Duration| mean.mul_f64(random.between(0.8, 1.2));
+        let ColdStart { node, pull, load } = settings.cold_start;
+        let scheduled = now + around(node);
+        let ready = scheduled + around(pull) + around(load);
+        Self::new(serial, settings.profile.clone(), scheduled, ready)
     }
 
     /// A pod that serves already at `now`.
-    pub(super) fn serving(serial: u32, now: Duration) -> Self {
-        Self::new(serial, now, now)
+    pub fn serving(serial: u32, now: Duration, settings: &Settings) -> Self {
+        Self::new(serial, settings.profile.clone(), now, now)
     }
 
-    fn new(serial: u32, scheduled: Duration, ready: Duration) -> Self {
-        let replica = Replica::new(LLAMA_3_8B_H100, ready);
-        Self { address: address(serial), scheduled, ready, leaving: None, replica }
+    fn new(serial: u32, profile: Profile, scheduled: Duration, ready: Duration) -> Self {
+        let replica = Replica::new(profile, ready);
+        Self { serial, scheduled, ready, leaving: None, replica }
     }
 
     /// Where it is in its life at `now`.
-    pub(super) fn stage(&self, now: Duration) -> Stage {
+    pub fn stage(&self, now: Duration) -> Stage {
         match self.leaving {
             Some(_) => Stage::Draining,
             None if now >= self.ready => Stage::Ready,
@@ -64,63 +63,57 @@ impl Pod {
         }
     }
 
-    /// Its own loopback address.
-    pub(super) const fn address(&self) -> Ipv4Addr {
-        self.address
+    /// Its number, never used again in a run.
+    pub const fn serial(&self) -> u32 {
+        self.serial
     }
 
     /// When it serves, or began to.
-    pub(super) const fn ready_at(&self) -> Duration {
+    pub const fn ready_at(&self) -> Duration {
         self.ready
     }
 
     /// The inference server inside.
-    pub(super) const fn replica(&self) -> &Replica {
+    pub const fn replica(&self) -> &Replica {
         &self.replica
     }
 
     /// The inference server inside, to give it requests.
-    pub(super) const fn replica_mut(&mut self) -> &mut Replica {
+    pub const fn replica_mut(&mut self) -> &mut Replica {
         &mut self.replica
     }
 
     /// Tells it to end.
-    pub(super) const fn leave(&mut self, now: Duration) {
+    pub const fn leave(&mut self, now: Duration) {
         self.leaving = Some(now);
     }
 
     /// Runs what it serves until `to`.
-    pub(super) fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
+    pub fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
         if to > self.ready {
             self.replica.advance(to, answered);
         }
     }
 
     /// Whether it is gone at `now`: told to end, and empty or out of grace.
-    pub(super) fn gone(&self, now: Duration) -> bool {
+    pub fn gone(&self, now: Duration) -> bool {
         self.leaving.is_some_and(|since| self.replica.in_flight() == 0 || now >= since + GRACE)
     }
 }
 
-/// 127.88.0.2 and up: an address a pod, never used again within 60 000 pods, so that whoever still
-/// remembers a dead pod's address finds nobody there.
-fn address(serial: u32) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 88, 0, 2)) + serial % 60_000)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::{Pod, Stage};
-    use crate::demo::random::Random;
+    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::random::Random;
 
     #[test]
     fn a_cold_start_takes_one_to_two_minutes_in_stages() {
         let mut random = Random::new(3);
         for serial in 0..50 {
-            let pod = Pod::create(serial, Duration::from_secs(10), &mut random);
+            let pod = Pod::create(serial, Duration::from_secs(10), &Settings::demo(), &mut random);
             let total = pod.ready_at().as_secs_f64() - 10.0;
             assert!((60.0..=100.0).contains(&total), "{total}");
             let stages = [10.5, 20.0, 200.0].map(|at| pod.stage(Duration::from_secs_f64(at)));
@@ -129,17 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn pods_have_addresses_of_their_own() {
-        let rows = [(0, [127, 88, 0, 2]), (1, [127, 88, 0, 3]), (300, [127, 88, 1, 46])];
-        for (serial, expected) in rows {
-            let address = Pod::serving(serial, Duration::ZERO).address();
-            assert_eq!(address, Ipv4Addr::from(expected), "pod {serial}");
-        }
-    }
-
-    #[test]
     fn an_empty_pod_that_is_told_to_end_is_gone_at_once() {
-        let mut pod = Pod::serving(0, Duration::ZERO);
+        let mut pod = Pod::serving(0, Duration::ZERO, &Settings::demo());
         assert!(!pod.gone(Duration::from_secs(9)));
         pod.leave(Duration::from_secs(9));
         assert_eq!(pod.stage(Duration::from_secs(9)), Stage::Draining);

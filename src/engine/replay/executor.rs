@@ -10,25 +10,20 @@ use crate::engine::units::Timestamp;
 
 /// The operator's memory of one ScaledObject.
 #[derive(Debug, Clone)]
-pub(super) struct Executor {
+pub struct Executor {
     cooldown: Duration,
     last_active: Option<Timestamp>,
 }
 
 impl Executor {
     /// An operator that never saw the object active; `initialCooldownPeriod` is zero.
-    pub(super) const fn new(cooldown: Duration) -> Self {
+    pub const fn new(cooldown: Duration) -> Self {
         Self { cooldown, last_active: None }
     }
 
     /// The trigger was seen active (polled or pushed) or inactive at `now`, or it answered an error
     /// (`None`): the replicas to set, if any.
-    pub(super) fn observe(
-        &mut self,
-        active: Option<bool>,
-        replicas: u32,
-        now: Timestamp,
-    ) -> Option<u32> {
+    pub fn observe(&mut self, active: Option<bool>, replicas: u32, now: Timestamp) -> Option<u32> {
         match active {
             Some(true) => {
                 self.last_active = Some(now);

@@ -5,18 +5,18 @@
 
 /// A stream of random numbers.
 #[derive(Debug, Clone)]
-pub(super) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
     /// The stream of `seed`.
-    pub(super) const fn new(seed: u64) -> Self {
+    pub const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// The next 64 bits.
-    pub(super) const fn bits(&mut self) -> u64 {
+    pub const fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,23 +25,23 @@ impl Random {
     }
 
     /// A stream of its own, so that one consumer's draws do not shift another's.
-    pub(super) const fn split(&mut self) -> Self {
+    pub const fn split(&mut self) -> Self {
         Self::new(self.bits())
     }
 
     /// Uniform in 0..1, 1 excluded. 32 bits of resolution.
-    pub(super) fn unit(&mut self) -> f64 {
+    pub fn unit(&mut self) -> f64 {
         let high = u32::try_from(self.bits() >> 32).unwrap_or(u32::MAX);
         f64::from(high) / 4_294_967_296.0
     }
 
     /// Uniform in `low..high`.
-    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
     /// The time to the next event of a Poisson process, in seconds; `rate` per second, above zero.
-    pub(super) fn exponential(&mut self, rate: f64) -> f64 {
+    pub fn exponential(&mut self, rate: f64) -> f64 {
         -(1.0 - self.unit()).ln() / rate
     }
 }

@@ -6,68 +6,58 @@
 //! rest of the demo knows of the fleet.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::demo::ledger::Ledger;
-use crate::demo::pod::{Pod, Stage};
-use crate::demo::random::Random;
-use crate::demo::replica::{Request, len};
-use crate::demo::traffic::{Arrival, Arrivals};
+use crate::engine::replay::ledger::Ledger;
+use crate::engine::replay::pod::{Pod, Stage};
+use crate::engine::replay::profile::Settings;
+use crate::engine::replay::random::Random;
+use crate::engine::replay::replica::{Request, len};
+use crate::engine::replay::request::Arrival;
 
 /// Granularity of routing and of pods' lives; a few iterations of a busy replica.
 const STEP: Duration = Duration::from_millis(100);
 
-/// How long the gateway holds a request while no pod is ready (keda-http's `conditionWait`, set
-/// above the longest cold start).
-const HELD_MAX: Duration = Duration::from_secs(300);
-
 /// The numbers of one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Census {
+pub struct Census {
     /// Requests held at the gateway.
-    pub(super) held: u64,
+    pub held: u64,
     /// Requests waiting in pods.
-    pub(super) waiting: u64,
+    pub waiting: u64,
     /// Requests in batches.
-    pub(super) running: u64,
+    pub running: u64,
     /// Pods that serve.
-    pub(super) ready: u32,
+    pub ready: u32,
     /// Pods on their way.
-    pub(super) loading: u32,
+    pub loading: u32,
     /// Replicas of the Deployment's specification.
-    pub(super) wanted: u32,
+    pub wanted: u32,
 }
 
 /// The simulated workload.
 #[derive(Debug)]
-pub(super) struct World {
+pub struct World {
     now: Duration,
     wanted: u32,
     pods: Vec<Pod>,
     created: u32,
     held: VecDeque<Request>,
-    arrivals: Peekable<Arrivals>,
+    arrivals: Arc<[Arrival]>,
+    arrived: usize,
     random: Random,
     ledger: Ledger,
     requests_by_gateway: u64,
+    settings: Settings,
 }
 
 impl World {
-    /// A day of `length` that begins with `replicas` serving pods.
-    pub(super) fn new(seed: u64, length: Duration, replicas: u32) -> Self {
-        Self::with(seed, replicas, |random| Arrivals::new(random, length))
-    }
-
-    /// The same with `arrivals` of another shape.
-    pub(super) fn with(
-        seed: u64,
-        replicas: u32,
-        arrivals: impl FnOnce(Random) -> Arrivals,
-    ) -> Self {
-        let mut random = Random::new(seed);
-        let arrivals = arrivals(random.split()).peekable();
-        let pods = (0..replicas).map(|serial| Pod::serving(serial, Duration::ZERO)).collect();
+    /// A world that begins with `replicas` serving pods.
+    #[must_use]
+    pub fn new(settings: Settings, arrivals: Arc<[Arrival]>, replicas: u32, seed: u64) -> Self {
+        let serving = |serial| Pod::serving(serial, Duration::ZERO, &settings);
+        let pods = (0..replicas).map(serving).collect();
         Self {
             now: Duration::ZERO,
             wanted: replicas,
@@ -75,14 +65,22 @@ impl World {
             created: replicas,
             held: VecDeque::new(),
             arrivals,
-            random,
+            arrived: 0,
+            random: Random::new(seed),
             ledger: Ledger::default(),
             requests_by_gateway: 0,
+            settings,
         }
     }
 
+    /// What it was made with.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Lets time pass until `to`; an instant that has passed changes nothing.
-    pub(super) fn advance(&mut self, to: Duration) {
+    pub fn advance(&mut self, to: Duration) {
         while self.now < to {
             let span = STEP.min(to - self.now);
             self.step(span);
@@ -91,14 +89,14 @@ impl World {
     }
 
     /// Sets the wanted replicas, as an update of the Deployment's scale does.
-    pub(super) fn scale(&mut self, wanted: u32) {
+    pub fn scale(&mut self, wanted: u32) {
         self.ledger.scale(self.wanted, wanted);
         self.wanted = wanted;
         self.reconcile();
     }
 
     /// The numbers of this instant.
-    pub(super) fn census(&self) -> Census {
+    pub fn census(&self) -> Census {
         let count = |stages: &[Stage]| {
             let pods = self.pods.iter().filter(|pod| stages.contains(&pod.stage(self.now)));
             u32::try_from(pods.count()).unwrap_or(u32::MAX)
@@ -115,22 +113,22 @@ impl World {
     }
 
     /// This instant, since the beginning of the day.
-    pub(super) const fn now(&self) -> Duration {
+    pub const fn now(&self) -> Duration {
         self.now
     }
 
     /// The pods, oldest first, those that drain included.
-    pub(super) fn pods(&self) -> &[Pod] {
+    pub fn pods(&self) -> &[Pod] {
         &self.pods
     }
 
     /// What the day cost and gave so far.
-    pub(super) const fn ledger(&self) -> &Ledger {
+    pub const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// Requests the gateway has passed on or given up.
-    pub(super) const fn passed(&self) -> u64 {
+    pub const fn passed(&self) -> u64 {
         self.requests_by_gateway
     }
 
@@ -150,9 +148,10 @@ impl World {
     /// Requests up to now reach the gateway.
     fn arrive(&mut self) {
         let now = self.now;
-        while let Some(Arrival { at, prompt, output }) =
-            self.arrivals.next_if(|arrival| arrival.at <= now)
+        while let Some(Arrival { at, prompt, output, cached: _ }) =
+            self.arrivals.get(self.arrived).copied().filter(|arrival| arrival.at <= now)
         {
+            self.arrived += 1;
             self.ledger.arrive(at);
             let request = Request { arrived: at, queued: at, prompt, output, answered: false };
             self.held.push_back(request);
@@ -174,7 +173,7 @@ impl World {
                     let queued = request.arrived.max(pod.ready_at());
                     pod.replica_mut().push(Request { queued, ..request });
                 }
-                None if now > request.arrived + HELD_MAX => self.ledger.failed += 1,
+                None if now > request.arrived + self.settings.hold => self.ledger.failed += 1,
                 None => return,
             }
             self.held.pop_front();
@@ -196,7 +195,7 @@ impl World {
     fn reconcile(&mut self) {
         let wanted = usize::try_from(self.wanted).unwrap_or(usize::MAX);
         while self.living().count() < wanted {
-            self.pods.push(Pod::create(self.created, self.now, &mut self.random));
+            self.pods.push(Pod::create(self.created, self.now, &self.settings, &mut self.random));
             self.created += 1;
             self.ledger.cold_starts += 1;
         }
@@ -222,9 +221,20 @@ mod tests {
     use std::time::Duration;
 
     use super::World;
-    use crate::demo::ledger::OBJECTIVE;
+    use crate::engine::replay::ledger::OBJECTIVE;
+    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::random::Random;
+    use crate::engine::replay::traffic::Arrivals;
 
     const DAY: Duration = Duration::from_secs(3 * 3600);
+
+    /// Two an hour at first, thirty after 70 minutes.
+    fn world(seed: u64, replicas: u32) -> World {
+        let corners = [(0.0, 2.0), (0.05, 2.0), (0.4, 30.0), (1.0, 30.0)];
+        let sizes = [(0.5, 1000, 200), (0.5, 3200, 500)];
+        let arrivals = Arrivals::along(Random::new(seed), DAY, &corners, &sizes).all();
+        World::new(Settings::demo(), arrivals, replicas, seed)
+    }
 
     fn minutes(count: u64) -> Duration {
         Duration::from_secs(60 * count)
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn the_same_seed_lives_the_same_day_however_often_it_is_looked_at() {
         let live = |step: u64| {
-            let mut world = World::new(5, DAY, 3);
+            let mut world = world(5, 3);
             (0..=1200 / step).for_each(|idx| world.advance(Duration::from_secs(idx * step)));
             (world.census(), world.ledger().answered, world.ledger().ttft(99))
         };
@@ -244,7 +254,7 @@ mod tests {
     fn enough_replicas_meet_the_objective_and_too_few_do_not() {
         let rows = [(12, 0.99, 1.0), (2, 0.0, 0.6)];
         for (replicas, low, high) in rows {
-            let mut world = World::new(1, DAY, replicas);
+            let mut world = world(1, replicas);
             world.advance(minutes(90));
             let ledger = world.ledger();
             let within = f64::from(u32::try_from(ledger.within).unwrap())
@@ -255,7 +265,7 @@ mod tests {
 
     #[test]
     fn requests_are_held_while_there_is_no_pod_and_served_when_it_is_ready() {
-        let mut world = World::new(1, DAY, 0);
+        let mut world = world(1, 0);
         world.advance(minutes(1));
         let before = world.census();
         assert!(before.held > 60 && before.running == 0, "{before:?}");
@@ -269,14 +279,14 @@ mod tests {
 
     #[test]
     fn what_is_held_too_long_is_given_up() {
-        let mut world = World::new(1, DAY, 0);
+        let mut world = world(1, 0);
         world.advance(minutes(9));
         assert!(world.ledger().failed > 100, "{}", world.ledger().failed);
     }
 
     #[test]
     fn loading_pods_end_first_and_serving_ones_drain_without_loss() {
-        let mut world = World::new(1, DAY, 2);
+        let mut world = world(1, 2);
         world.advance(minutes(20));
         world.scale(4);
         world.advance(minutes(20) + Duration::from_secs(10));
@@ -289,7 +299,7 @@ mod tests {
 
     #[test]
     fn nobody_is_lost_between_gateway_and_pods() {
-        let mut world = World::new(9, DAY, 6);
+        let mut world = world(9, 6);
         world.advance(minutes(80));
         let (census, ledger) = (world.census(), world.ledger());
         let finished: u64 = world.pods().iter().map(|pod| pod.replica().totals().finished).sum();

@@ -12,33 +12,33 @@ use crate::engine::units::Timestamp;
 
 /// How fast one direction may go.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rules {
+pub struct Rules {
     /// A change is only made when all of this window asked for it.
-    pub(super) stabilization: Duration,
+    pub stabilization: Duration,
     /// Deviation of the ratio from 1 that is ignored, bounds included.
-    pub(super) tolerance: f64,
+    pub tolerance: f64,
     /// Replicas that may be added or removed in one period.
-    pub(super) pods: u32,
+    pub pods: u32,
     /// That period.
-    pub(super) period: Duration,
+    pub period: Duration,
 }
 
 /// `behavior` and limits of one HPA.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Behavior {
+pub struct Behavior {
     /// Scaling up.
-    pub(super) up: Rules,
+    pub up: Rules,
     /// Scaling down.
-    pub(super) down: Rules,
+    pub down: Rules,
     /// `minReplicas`; KEDA sets 1 for a ScaledObject that may sleep.
-    pub(super) min: u32,
+    pub min: u32,
     /// `maxReplicas`.
-    pub(super) max: u32,
+    pub max: u32,
 }
 
 /// What prescale ships: no tolerance, no windows (prescale holds the down-window itself), up as far
 /// as asked, down one pod a minute.
-pub(super) const SHIPPED: Behavior = Behavior {
+pub const SHIPPED: Behavior = Behavior {
     up: Rules {
         stabilization: Duration::ZERO,
         tolerance: 0.0,
@@ -57,15 +57,15 @@ pub(super) const SHIPPED: Behavior = Behavior {
 
 /// What one sync reads.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Reading {
+pub struct Reading {
     /// Replicas in the target's specification.
-    pub(super) spec: u32,
+    pub spec: u32,
     /// Replicas in its status.
-    pub(super) status: u32,
+    pub status: u32,
     /// The metric's value.
-    pub(super) value: f64,
+    pub value: f64,
     /// The metric's target per replica, above zero.
-    pub(super) target: f64,
+    pub target: f64,
 }
 
 /// One change of the replicas.
@@ -77,7 +77,7 @@ struct Change {
 
 /// The controller's memory of one HPA.
 #[derive(Debug, Clone)]
-pub(super) struct Hpa {
+pub struct Hpa {
     behavior: Behavior,
     recommendations: VecDeque<(Timestamp, u32)>,
     added: VecDeque<Change>,
@@ -86,7 +86,7 @@ pub(super) struct Hpa {
 
 impl Hpa {
     /// An HPA that has seen nothing.
-    pub(super) const fn new(behavior: Behavior) -> Self {
+    pub const fn new(behavior: Behavior) -> Self {
         Self {
             behavior,
             recommendations: VecDeque::new(),
@@ -96,7 +96,7 @@ impl Hpa {
     }
 
     /// One sync: the replicas to set. At zero replicas the controller does not act.
-    pub(super) fn sync(&mut self, reading: Reading, now: Timestamp) -> u32 {
+    pub fn sync(&mut self, reading: Reading, now: Timestamp) -> u32 {
         if reading.spec == 0 {
             return 0;
         }

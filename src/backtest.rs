@@ -1,0 +1,1 @@
+//! `prescale backtest`: a history replayed under each policy, in a world measured before any claim.

@@ -1,0 +1,23 @@
+//! The world in which a policy can be tried: requests, replicas, KEDA and the HPA, and what a day of
+//! it cost and gave. Pure: arrivals and a seed in, scores and a timeline out.
+//!
+//! `arrivals` reach the `world`: a gateway, and `pod`s with a `replica` inside that batches as vLLM
+//! does. `scrape` is all that a policy sees of it: samples, as old as a Prometheus has them. A
+//! `policy` names a `law` that answers as a trigger does, and who acts on it: `keda` and `hpa` with
+//! their exact arithmetic. `run` is the loop of all that, `score` what is told of it.
+
+pub mod executor;
+pub mod hpa;
+pub mod law;
+pub mod ledger;
+pub mod pod;
+pub mod policy;
+pub mod profile;
+pub mod random;
+pub mod replica;
+pub mod request;
+pub mod run;
+pub mod score;
+pub mod scrape;
+pub mod traffic;
+pub mod world;
