@@ -165,11 +165,7 @@ pub fn show(
             Kind::Unread(share) => {
                 each(&mut observation, disturbance, origin, share, |_| None);
             }
-            Kind::Lost
-            | Kind::ColdStart(_)
-            | Kind::NoNodes
-            | Kind::Restart
-            | Kind::Crash => {}
+            Kind::Lost | Kind::ColdStart(_) | Kind::NoNodes | Kind::Restart | Kind::Crash => {}
         }
     }
     observation

@@ -85,12 +85,7 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn new(
-        scene: &'a Scene,
-        law: &'a mut dyn Law,
-        every: Duration,
-        actuator: &Actuator,
-    ) -> Self {
+    fn new(scene: &'a Scene, law: &'a mut dyn Law, every: Duration, actuator: &Actuator) -> Self {
         let settings = Settings { objectives: scene.objectives, ..scene.settings.clone() };
         let gpus = settings.profile.gpus;
         let arrivals = Arc::clone(&scene.arrivals);
@@ -222,3 +217,6 @@ impl<'a> Play<'a> {
         self.world.start_like(start);
     }
 }
+
+#[cfg(test)]
+mod tests;

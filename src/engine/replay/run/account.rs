@@ -41,8 +41,7 @@ impl Account {
     /// The account of a run of `length` with so many `gpus` a replica.
     pub(super) fn new(length: Duration, gpus: u32, world: &World) -> Self {
         let replicas = there(world);
-        let score =
-            Score { replicas_min: replicas, replicas_max: replicas, ..Score::default() };
+        let score = Score { replicas_min: replicas, replicas_max: replicas, ..Score::default() };
         let step = step(length);
         Self {
             length,
