@@ -17,7 +17,7 @@ pub(crate) struct Row {
     pub(crate) waiting: f64,
     pub(crate) kv: f64,
     /// Times to first token: observations by upper bound, ascending.
-    ttft: Vec<(f64, f64)>,
+    pub(crate) ttft: Vec<(f64, f64)>,
 }
 
 /// All pages, in time.
