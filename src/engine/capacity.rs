@@ -20,12 +20,14 @@
 //! was delivered before. A seed is nobody's observation: the first one replaces it.
 
 mod learned;
+mod pace;
 mod work;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::capacity::pace::Pace;
 use crate::engine::capacity::work::{Speed, Tokens};
 use crate::engine::numeric::{count, fade, share};
 use crate::engine::observation::Role;
@@ -47,6 +49,9 @@ const SHAPE_HALF_LIFE: Duration = Duration::from_mins(10);
 const SHAPE_RATE_MIN: f64 = 0.05;
 /// A KV cache fuller than this preempts: the replica is saturated, queue or not.
 const KV_FULL: f64 = 0.9;
+/// Sequences in a full batch where the cache would hold more: vLLM's default on most GPUs; beyond, speed
+/// hardly grows.
+const BATCH_USUAL: f64 = 256.0;
 /// A batch is full from here on of the largest one lately seen.
 const BATCH_FULL: f64 = 0.9;
 
@@ -85,6 +90,8 @@ pub struct Capacity {
     /// Share of one KV cache that a running request holds, and when it was last seen: sizes a queue
     /// where tokens are not counted.
     pub cache_per_request: Option<(f64, Timestamp)>,
+    /// How fast a replica answers by how much it has to do: capacity before any saturation.
+    pub pace: Pace,
     /// When the last window was learned from.
     pub learned_at: Option<Timestamp>,
 }
@@ -105,7 +112,15 @@ impl Capacity {
             speed.seconds(self.shape?.uncached, self.shape?.output)
         };
         let tokens = self.generation.known().and_then(seconds).and_then(|cost| share(1.0, cost));
-        tokens.or_else(|| self.requests.known()).filter(|rate| *rate > 0.0)
+        let known = tokens.or_else(|| self.requests.known()).or_else(|| self.foreseen());
+        known.filter(|rate| *rate > 0.0)
+    }
+
+    /// Requests per second of a replica with a full batch, from the pace of batches that were not.
+    fn foreseen(&self) -> Option<f64> {
+        let (held, _) = self.cache_per_request?;
+        let batch = share(KV_FULL, held)?.min(BATCH_USUAL);
+        share(self.pace.output(batch)?, self.shape?.output)
     }
 
     /// Learns from a tick in which `slow` says that a latency objective is missed.
@@ -121,6 +136,7 @@ impl Capacity {
             return;
         }
         self.learn_running(signals, now);
+        self.learn_pace(signals, now);
         self.learn_rates(signals, slow, now);
         self.learned_at = Some(now);
     }
@@ -157,6 +173,14 @@ impl Capacity {
         self.running_without_queue = most(self.running_without_queue, without);
         let ever = signals.believed().filter_map(running).reduce(f64::max);
         self.running_most = most(self.running_most, ever);
+    }
+
+    fn learn_pace(&mut self, signals: &Signals, now: Timestamp) {
+        for pod in signals.believed() {
+            if let Some((batch, output)) = pod.running_mean.zip(pod.rate(Role::GenerationTokens)) {
+                self.pace.learn(batch, output, now);
+            }
+        }
     }
 
     fn learn_cache(&mut self, signals: &Signals, now: Timestamp) {

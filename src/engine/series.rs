@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::engine::numeric::median;
+use crate::engine::numeric::{count, median, share};
 use crate::engine::units::Timestamp;
 
 /// Samples older than this say nothing about now: five minutes is Prometheus' own lookback.
@@ -111,6 +111,13 @@ impl Series {
     #[must_use]
     pub fn min_since(&self, from: Timestamp) -> Option<f64> {
         self.since(from).map(|sample| sample.value).reduce(f64::min)
+    }
+
+    /// The mean of the samples at or after `from`; `None` when there is no sample.
+    #[must_use]
+    pub fn mean_since(&self, from: Timestamp) -> Option<f64> {
+        let values: Vec<f64> = self.since(from).map(|sample| sample.value).collect();
+        share(values.iter().sum(), f64::from(count(values.len())))
     }
 
     /// The first value at or after `from`.

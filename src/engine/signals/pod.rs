@@ -82,6 +82,8 @@ pub struct PodReading {
     pub jumps: Vec<Jump>,
     /// The smallest and largest queue within the rate window, while it was read throughout.
     pub waiting_range: Option<(f64, f64)>,
+    /// Mean batch within the rate window.
+    pub running_mean: Option<f64>,
     /// Change of waiting + running per second over the rate window.
     pub in_flight_drift: Option<f64>,
 }
@@ -118,6 +120,10 @@ impl PodReading {
             reading.jumps.extend(jump);
             if *role == Role::Waiting {
                 reading.waiting_range = range(found.combine, &trusted, fresh);
+            }
+            if *role == Role::Running {
+                let means = trusted.iter().map(|series| series.mean_since(fresh.rates_from()));
+                reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
             }
         }
         reading.in_flight_drift = drift(pod, fresh);
