@@ -148,8 +148,11 @@ mod tests {
     #[test]
     fn an_even_growth_is_counted_as_its_values_would_be() {
         for (first, growth, end) in [(1_000_000_000, 300_000_000, 400), (7, 0, 9), (0, 1, 50)] {
-            let (mut whole, mut parts, mut single) =
-                (Histogram::new(&TTFT_BOUNDS), Histogram::new(&TTFT_BOUNDS), Histogram::new(&TTFT_BOUNDS));
+            let (mut whole, mut parts, mut single) = (
+                Histogram::new(&TTFT_BOUNDS),
+                Histogram::new(&TTFT_BOUNDS),
+                Histogram::new(&TTFT_BOUNDS),
+            );
             whole.ramp(first, growth, 0..end, 3);
             parts.ramp(first, growth, 0..end / 3, 3);
             parts.ramp(first, growth, end / 3..end, 3);

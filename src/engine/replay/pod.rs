@@ -150,7 +150,8 @@ impl Pod {
     pub fn leave(&mut self, now: Duration, grace: Duration) {
         let mut rest = self.replica.clone();
         rest.advance(now + grace, &mut Events::default());
-        let gone = if rest.in_flight() > 0 { now + grace } else { rest.clock().clamp(now, now + grace) };
+        let gone =
+            if rest.in_flight() > 0 { now + grace } else { rest.clock().clamp(now, now + grace) };
         self.end = Some(End { told: now, gone });
     }
 
@@ -213,7 +214,8 @@ mod tests {
         let mean = totals.iter().sum::<f64>() / f64::from(n);
         // Its load of 90 s gives it a standard deviation of 18 s: 0.3 s of the mean.
         assert!((mean - 100.0).abs() < 1.5, "{mean}");
-        let variance = totals.iter().map(|total| (total - mean).powi(2)).sum::<f64>() / f64::from(n);
+        let variance =
+            totals.iter().map(|total| (total - mean).powi(2)).sum::<f64>() / f64::from(n);
         assert!((16.0..20.5).contains(&variance.sqrt()), "{}", variance.sqrt());
     }
 

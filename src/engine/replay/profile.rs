@@ -288,10 +288,7 @@ impl Settings {
             routing: Routing::LeastLoad,
             hold: Duration::from_mins(5),
             grace: Duration::from_mins(2),
-            objectives: Objectives {
-                ttft: OBJECTIVE,
-                tpot: Duration::from_millis(100),
-            },
+            objectives: Objectives { ttft: OBJECTIVE, tpot: Duration::from_millis(100) },
             patience: None,
             max_queued: None,
         }

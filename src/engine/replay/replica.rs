@@ -76,9 +76,9 @@ impl Replica {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let mut profile = settings.profile.clone();
-        // Less would let nothing ever begin.
+        // Less would let nothing ever begin; vLLM refuses to start with less.
         profile.max_sequences = profile.max_sequences.max(1);
-        profile.token_budget = profile.token_budget.max(1);
+        profile.token_budget = profile.token_budget.max(profile.max_sequences);
         Self {
             pace: Pace::new(&profile),
             patience: settings.patience.map(picoseconds),
@@ -223,8 +223,7 @@ impl Replica {
     /// free; those of the prefills are taken.
     fn plan(&mut self, mut preempted: bool) -> Plan {
         let mut plan = Plan::default();
-        let mut budget =
-            u64::from(self.profile.token_budget).saturating_sub(self.decoding.len());
+        let mut budget = u64::from(self.profile.token_budget).saturating_sub(self.decoding.len());
         if let Some(partial) = self.partial.take() {
             let held = self.blocks.of(u64::from(partial.computed));
             if !self.extend(&mut plan, partial, held, &mut budget) {
@@ -233,7 +232,8 @@ impl Replica {
                 preempted = true;
             }
         }
-        while !preempted && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences) {
+        while !preempted && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences)
+        {
             let Some(next) = self.waiting.front() else { break };
             let computed = next.request.cached;
             let admitted = next.admitted.or(Some(self.clock));

@@ -295,7 +295,8 @@ impl World {
     /// Pods get room on nodes, the oldest first, while there is any.
     fn make_room(&mut self) {
         let taken = self.pods.iter().filter(|pod| pod.has_room()).count();
-        let nodes = self.nodes.map_or(usize::MAX, |nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
+        let nodes =
+            self.nodes.map_or(usize::MAX, |nodes| usize::try_from(nodes).unwrap_or(usize::MAX));
         let waiting = self.pods.iter_mut().filter(|pod| !pod.has_room() && pod.gone_at().is_none());
         waiting.take(nodes.saturating_sub(taken)).for_each(|pod| pod.make_room(self.now));
     }

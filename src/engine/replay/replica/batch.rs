@@ -122,6 +122,9 @@ impl Decoding {
         blocks.give_back(blocks.of(tokens));
         self.tokens -= tokens;
         let decoded = u32::try_from(now - decoder.since).unwrap_or(u32::MAX);
-        Sequence { generated: decoder.sequence.generated.saturating_add(decoded), ..decoder.sequence }
+        Sequence {
+            generated: decoder.sequence.generated.saturating_add(decoded),
+            ..decoder.sequence
+        }
     }
 }

@@ -97,8 +97,9 @@ impl Blocks {
 
     /// The need of one iteration after the other, from iteration `now` on, for one round.
     fn from(&self, now: u64) -> impl Iterator<Item = u64> {
-        let (low, high) =
-            self.phases.split_at(usize::try_from(now % self.size).unwrap_or(0).min(self.phases.len()));
+        let (low, high) = self
+            .phases
+            .split_at(usize::try_from(now % self.size).unwrap_or(0).min(self.phases.len()));
         high.iter().chain(low).copied()
     }
 }
@@ -150,7 +151,10 @@ mod tests {
     #[test]
     fn one_block_is_never_given_out() {
         let blocks = Blocks::new(64 * 16, 16);
-        assert_eq!((blocks.free(), blocks.holds(63 * 16), blocks.holds(63 * 16 + 1)), (63, true, false));
+        assert_eq!(
+            (blocks.free(), blocks.holds(63 * 16), blocks.holds(63 * 16 + 1)),
+            (63, true, false)
+        );
         assert_eq!(Blocks::new(0, 16).lasting(9), u64::MAX);
     }
 }

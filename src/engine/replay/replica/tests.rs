@@ -74,7 +74,10 @@ fn a_full_cache_preempts_and_still_serves_everybody_once() {
         fullest = fullest.max(replica.kv_usage());
     }
     // 125 blocks, of which one is never given out.
-    assert!(replica.totals().preemptions > 0 && fullest > 0.9 && fullest <= 124.0 / 125.0, "{fullest}");
+    assert!(
+        replica.totals().preemptions > 0 && fullest > 0.9 && fullest <= 124.0 / 125.0,
+        "{fullest}"
+    );
     assert_eq!((replica.totals().finished, events.answered.len()), (12, 12));
     assert_eq!(replica.totals().generation_tokens, 12 * 300);
     assert_eq!(replica.blocks.usage().0, 0);
@@ -142,5 +145,3 @@ fn what_can_never_fit_is_refused() {
     replica.advance(seconds(60), &mut Events::default());
     assert_eq!((replica.totals().rejected, replica.totals().finished), (1, 1));
 }
-
-mod naive;

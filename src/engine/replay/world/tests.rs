@@ -29,7 +29,8 @@ fn minutes(count: u64) -> Duration {
 
 /// Everything that a look at the world shows, in words.
 fn state(world: &World) -> String {
-    let pods: Vec<_> = world.pods().iter().map(|pod| (pod.serial(), pod.replica().totals())).collect();
+    let pods: Vec<_> =
+        world.pods().iter().map(|pod| (pod.serial(), pod.replica().totals())).collect();
     let ledger = world.ledger();
     let counts = (ledger.arrived, ledger.answered, ledger.attained, ledger.failed);
     let spent = (ledger.pod_seconds(), ledger.desired, ledger.ttft(99), ledger.ttft(50));
