@@ -34,6 +34,12 @@ impl History {
         self.entries.iter().filter(move |entry| entry.at > cutoff).map(|entry| entry.replicas)
     }
 
+    /// The same, its far end included.
+    pub(super) fn since(&self, window: Duration, now: Timestamp) -> impl Iterator<Item = u32> {
+        let cutoff = now.minus(window);
+        self.entries.iter().filter(move |entry| entry.at >= cutoff).map(|entry| entry.replicas)
+    }
+
     /// Records `replicas` in place of the last entry that is older than `keep`, if there is one.
     pub(super) fn record(&mut self, replicas: u32, keep: Duration, now: Timestamp) {
         let cutoff = now.minus(keep);
