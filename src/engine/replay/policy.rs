@@ -1,89 +1,45 @@
 //! The policies that can be compared: data, each with its source and what was simplified.
+//!
+//! Given a name, promises the policy; `entry` says what one is. A law reads only what it is shown,
+//! except static-peak, keda-queue-cron and oracle, which know the trace.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod cron;
+mod entry;
+mod fixed;
+#[cfg(test)]
+mod fixture;
+mod oracle;
+mod prescale;
+mod query;
+mod queue;
+mod slo;
+mod utilization;
 
-use crate::engine::replay::hpa::Behavior;
-use crate::engine::replay::law::Law;
-use crate::engine::replay::profile::Profile;
-use crate::engine::replay::request::Arrival;
-use crate::engine::replay::score::Objectives;
-use crate::engine::setup::Setup;
-use crate::engine::units::Timestamp;
+use crate::engine::replay::policy::fixed::STATIC_PEAK;
+use crate::engine::replay::policy::oracle::ORACLE;
+use crate::engine::replay::policy::prescale::PRESCALE_REACTIVE;
+use crate::engine::replay::policy::queue::{KEDA_MULTI, KEDA_QUEUE, KEDA_QUEUE_CRON};
+use crate::engine::replay::policy::slo::SLO_AWARE;
+use crate::engine::replay::policy::utilization::{HPA_GPU, HPA_KV, HPA_RUNNING};
 
-/// What a policy may know before the run.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// What a request must meet.
-    pub objectives: Objectives,
-    /// Fewest and most replicas.
-    pub limits: (u32, u32),
-    /// The hardware.
-    pub profile: Profile,
-    /// Requests per second of the trace's mix that one replica carries at saturation, measured.
-    pub knee: f64,
-    /// Mean cold start.
-    pub cold_start: Duration,
-    /// What prescale's trigger says.
-    pub setup: Setup,
-    /// The requests: for the clairvoyant, and for what an operator would set after a look at history.
-    pub arrivals: Arc<[Arrival]>,
-    /// Length of the run.
-    pub length: Duration,
-    /// The instant at which it begins.
-    pub origin: Timestamp,
-}
+pub use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
 
-/// The one number of a policy that is swept.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Knob {
-    /// What it is, in the policy's own words.
-    pub name: &'static str,
-    /// What its source ships or recommends.
-    pub default: f64,
-    /// What a sweep tries.
-    pub values: &'static [f64],
-}
+/// All policies, in the order in which they are shown.
+pub const POLICIES: &[Policy] = &[
+    STATIC_PEAK,
+    KEDA_QUEUE,
+    KEDA_QUEUE_CRON,
+    KEDA_MULTI,
+    HPA_KV,
+    HPA_RUNNING,
+    HPA_GPU,
+    SLO_AWARE,
+    PRESCALE_REACTIVE,
+    ORACLE,
+];
 
-/// Who acts on a law's answers.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Actuator {
-    /// Its own controller: [`Answer::replicas`](crate::engine::replay::law::Answer) is set at once.
-    Direct,
-    /// KEDA and the HPA.
-    Keda(Keda),
-}
-
-/// A ScaledObject, as far as it matters for timing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Keda {
-    /// `pollingInterval`.
-    pub polling: Duration,
-    /// `cooldownPeriod`.
-    pub cooldown: Duration,
-    /// Whether `true` is pushed as soon as the law says it (`external-push`).
-    pub push: bool,
-    /// The HPA's behaviour.
-    pub hpa: Behavior,
-}
-
-/// One policy.
-#[derive(Debug, Clone, Copy)]
-pub struct Policy {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// One line for a table's legend.
-    pub about: &'static str,
-    /// Where it is from.
-    pub source: &'static str,
-    /// How it differs from the original here.
-    pub simplifications: &'static [&'static str],
-    /// What is swept; `None`: nothing to turn.
-    pub knob: Option<Knob>,
-    /// How often it looks.
-    pub every: Duration,
-    /// Who acts.
-    pub actuator: fn(&Context) -> Actuator,
-    /// The law at a setting of the knob.
-    pub law: fn(&Context, f64) -> Box<dyn Law>,
+/// The policy of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Policy> {
+    POLICIES.iter().find(|policy| policy.name == name)
 }
