@@ -1,1 +1,3 @@
 //! `prescale backtest`: a history replayed under each policy, in a world measured before any claim.
+
+pub mod input;
