@@ -1,6 +1,6 @@
 //! The report of a backtest: its JSON contract, its table, and its page, opened in a real browser.
 //!
-//! To look at the page: `REPORT_OUT=/tmp/report.html cargo test --test backtest_report`.
+//! To look at pages: `REPORT_OUT=/tmp cargo test --test backtest_report`.
 
 #![expect(
     clippy::unwrap_used,
@@ -180,8 +180,15 @@ fn the_page_is_small_and_the_same_each_time() {
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
     assert!(!page.contains("[no slot"), "a slot of the template is not filled");
     assert_eq!(page, html(&sample::backtest(13, 500, 10)));
-    if let Some(path) = std::env::var_os("REPORT_OUT") {
-        std::fs::write(path, html(&sample::backtest(6, 480, 3))).unwrap();
+    if let Some(folder) = std::env::var_os("REPORT_OUT") {
+        let write = |name: &str, backtest: &Backtest| {
+            std::fs::write(Path::new(&folder).join(name), html(backtest)).unwrap();
+        };
+        let mut elapsed = sample::backtest(13, 500, 10);
+        elapsed.trace.begins_unix_ms = 0;
+        write("report.html", &sample::backtest(6, 480, 3));
+        write("report-13.html", &elapsed);
+        write("report-hostile.html", &hostile());
     }
 }
 
