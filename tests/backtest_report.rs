@@ -143,8 +143,10 @@ fn the_figures_are_means_over_the_seeds_and_their_spread() {
     check(&backtest, "cost_sd", None);
 }
 
-/// Policies by name, requests that met their objectives of 1000, and GPU-hours.
-fn outcome(rows: &[(&str, u64, f64)]) -> Backtest {
+/// A policy's name, its requests out of 1000 that met their objectives, and its GPU-hours.
+type Row = (&'static str, u64, f64);
+
+fn outcome(rows: &[Row]) -> Backtest {
     let mut backtest = sample::backtest(rows.len(), 10, 1);
     for (entry, (name, attained, gpu_hours)) in backtest.policies.iter_mut().zip(rows) {
         let score = Score {
@@ -162,7 +164,7 @@ fn outcome(rows: &[(&str, u64, f64)]) -> Backtest {
 
 #[test]
 fn the_best_is_the_cheapest_that_attains_the_target_else_the_nearest() {
-    let rows: [(&[(&str, u64, f64)], &str); 5] = [
+    let rows: [(&[Row], &str); 5] = [
         (&[("static-peak", 1_000, 96.0), ("a", 990, 50.0), ("b", 995, 60.0)], "a"),
         (&[("a", 980, 10.0), ("b", 985, 90.0)], "b"),
         (&[("a", 980, 10.0), ("b", 980, 9.0)], "b"),
