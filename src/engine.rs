@@ -7,6 +7,7 @@
 pub mod numeric;
 pub mod units;
 
+pub mod histogram;
 pub mod observation;
 pub mod series;
 pub mod setup;

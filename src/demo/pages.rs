@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::replay::replica::{Replica, TTFT_BOUNDS, len};
+use crate::engine::replay::replica::{Replica, len};
 use crate::engine::replay::world::{Census, World};
 
 /// Content type of both pages.
@@ -122,16 +122,16 @@ fn cache_config(page: &mut Page, replica: &Replica) {
 
 fn ttft(page: &mut Page, replica: &Replica) {
     let name = "vllm:time_to_first_token_seconds";
-    let totals = replica.totals();
+    let ttft = &replica.totals().ttft;
     page.family(name, "histogram", "Histogram of time to first token in seconds.");
     let bucket = format!("{name}_bucket");
-    let bounds = TTFT_BOUNDS.iter().zip(&totals.ttft_buckets);
-    for (bound, count) in bounds.chain([(&"+Inf", &totals.first_tokens)]) {
-        let labels = [LABELS[0], ("le", *bound), LABELS[1]];
-        page.sample(&bucket, &labels, whole(*count));
+    let bounds = ttft.cumulative().map(|(bound, count)| (format!("{bound:?}"), count));
+    for (bound, count) in bounds.chain([("+Inf".to_owned(), ttft.count())]) {
+        let labels = [LABELS[0], ("le", bound.as_str()), LABELS[1]];
+        page.sample(&bucket, &labels, whole(count));
     }
-    page.sample(&format!("{name}_count"), &LABELS, whole(totals.first_tokens));
-    page.sample(&format!("{name}_sum"), &LABELS, format_args!("{:?}", totals.ttft_sum));
+    page.sample(&format!("{name}_count"), &LABELS, whole(ttft.count()));
+    page.sample(&format!("{name}_sum"), &LABELS, format_args!("{:?}", ttft.sum()));
 }
 
 /// The page of the gateway: what it holds and what it has passed to pods that still work on it.
@@ -184,7 +184,7 @@ mod tests {
             ),
             format!(
                 "vllm:time_to_first_token_seconds_bucket{{engine=\"0\",le=\"+Inf\",{model}}} {}.0",
-                totals.first_tokens
+                totals.ttft.count()
             ),
             "# TYPE vllm:time_to_first_token_seconds histogram".to_owned(),
         ];

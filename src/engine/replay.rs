@@ -7,7 +7,9 @@
 //! their exact arithmetic. `run` is the loop of all that, `score` what is told of it.
 
 pub mod executor;
+pub mod histogram;
 pub mod hpa;
+pub mod knee;
 pub mod law;
 pub mod ledger;
 pub mod pod;

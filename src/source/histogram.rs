@@ -6,13 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::histogram::{UNREADABLE, never_falling, reading as quantile_of};
 use crate::engine::observation::LatencyReading;
 use crate::engine::series::Series;
 use crate::source::assemble::RawSeries;
-
-/// Below this many observations a high quantile is one request's luck: with 20 the 95th percentile
-/// is the largest but one.
-const OBSERVATIONS_MIN: f64 = 20.0;
 
 /// Cumulative counts by upper bound, ascending, the last one infinite.
 type Buckets = Vec<(f64, f64)>;
@@ -21,22 +18,13 @@ type Buckets = Vec<(f64, f64)>;
 /// turns its unit into seconds. Nothing at all is read when no series has an infinite bound.
 #[must_use]
 pub fn reading(quantile: f64, scale: f64, pods: &[Vec<&RawSeries>]) -> LatencyReading {
-    let nothing = LatencyReading { seconds: None, clamped: false, observations: None };
     let histograms: Vec<Buckets> = pods.iter().flat_map(|pod| histograms(pod)).collect();
     if histograms.is_empty() {
-        return nothing;
+        return UNREADABLE;
     }
-    let buckets = merged(&histograms);
-    let observations = buckets.last().map_or(0.0, |(_, count)| *count);
-    if observations < OBSERVATIONS_MIN {
-        return LatencyReading { observations: Some(observations), ..nothing };
-    }
-    let found = interpolated(quantile.clamp(0.0, 1.0), &buckets);
-    LatencyReading {
-        seconds: found.map(|(value, _)| value * scale).filter(|seconds| seconds.is_finite()),
-        clamped: found.is_some_and(|(_, clamped)| clamped),
-        observations: Some(observations),
-    }
+    let found = quantile_of(&merged(&histograms), 1.0, quantile);
+    let seconds = found.seconds.map(|value| value * scale).filter(|seconds| seconds.is_finite());
+    LatencyReading { seconds, ..found }
 }
 
 /// The histograms of one pod: one for each set of labels besides `le`, as increases over the window.
@@ -94,33 +82,8 @@ fn merged(histograms: &[Buckets]) -> Buckets {
             matching.is_some()
         });
     }
-    let mut highest = 0.0_f64;
-    for (_, count) in &mut sum {
-        highest = highest.max(*count);
-        *count = highest;
-    }
+    never_falling(&mut sum);
     sum
-}
-
-/// Prometheus' rule: linear inside the bucket, from zero in the first one if its bound is positive;
-/// in the infinite bucket the highest finite bound, and true to say so.
-fn interpolated(quantile: f64, buckets: &Buckets) -> Option<(f64, bool)> {
-    let (_, total) = buckets.last()?;
-    let rank = quantile * total;
-    let idx = buckets.iter().position(|(_, count)| *count >= rank)?;
-    let (end, count) = *buckets.get(idx)?;
-    let (start, below) = match idx.checked_sub(1).and_then(|before| buckets.get(before)) {
-        Some((start, below)) => (*start, *below),
-        // One infinite bucket alone says nothing.
-        None if end == f64::INFINITY => return None,
-        None if end <= 0.0 => return Some((end, false)),
-        None => (0.0, 0.0),
-    };
-    if end == f64::INFINITY {
-        return Some((start, true));
-    }
-    let share = if count > below { (rank - below) / (count - below) } else { 1.0 };
-    Some((start + (end - start) * share, false))
 }
 
 #[cfg(test)]

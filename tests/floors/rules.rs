@@ -17,6 +17,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::numeric", 1),
     ("engine::series", 2),
     ("engine::observation", 2),
+    ("engine::histogram", 2),
     ("engine::setup", 2),
     // The decision is data, and what demand says of itself is part of it; `decide` takes it.
     ("engine::decision", 2),

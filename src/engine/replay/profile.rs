@@ -102,6 +102,11 @@ pub struct Settings {
     pub grace: Duration,
     /// What a request must meet.
     pub objectives: Objectives,
+    /// How long a client waits for its first token before it hangs up; `None`: for ever.
+    pub patience: Option<Duration>,
+    /// Requests, waiting and running, beyond which a replica refuses (`--max-num-queued-reqs`);
+    /// `None`: never.
+    pub max_queued: Option<u32>,
 }
 
 impl Settings {
@@ -122,6 +127,8 @@ impl Settings {
                 ttft: Duration::from_secs(3),
                 tpot: Duration::from_millis(100),
             },
+            patience: None,
+            max_queued: None,
         }
     }
 }

@@ -8,13 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::engine::replay::histogram::{Histogram, ITL_BOUNDS, REQUEST_BOUNDS, TTFT_BOUNDS};
 use crate::engine::replay::profile::Profile;
-
-/// Upper bounds of vLLM's TTFT histogram, in seconds, as they stand in `le`.
-pub const TTFT_BOUNDS: [&str; 22] = [
-    "0.001", "0.005", "0.01", "0.02", "0.04", "0.06", "0.08", "0.1", "0.25", "0.5", "0.75", "1.0",
-    "2.5", "5.0", "7.5", "10.0", "20.0", "40.0", "80.0", "160.0", "640.0", "2560.0",
-];
 
 /// A request inside a replica.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,23 +35,62 @@ pub struct FirstToken {
     pub ttft: Duration,
 }
 
+/// A request that was answered in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// When.
+    pub at: Duration,
+    /// From the gateway to the first token.
+    pub ttft: Duration,
+    /// From the gateway to the last token.
+    pub e2e: Duration,
+    /// Tokens generated.
+    pub output: u32,
+}
+
 /// Totals since the replica began, as its page shows them.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
-    /// Prompt tokens processed.
+    /// Prompt tokens of the requests that got a first token, cached ones included.
     pub prompt_tokens: u64,
+    /// Those of them that the prefix cache answered.
+    pub cached_tokens: u64,
     /// Tokens generated.
     pub generation_tokens: u64,
     /// Requests finished.
     pub finished: u64,
     /// Sequences thrown out of a full KV cache.
     pub preemptions: u64,
-    /// First tokens sent.
-    pub first_tokens: u64,
-    /// Sum of their TTFT as the engine sees it, in seconds.
-    pub ttft_sum: f64,
-    /// First tokens at or below each of [`TTFT_BOUNDS`].
-    pub ttft_buckets: [u64; TTFT_BOUNDS.len()],
+    /// Requests refused because too many were in already.
+    pub rejected: u64,
+    /// Time spent in iterations: what a GPU's utilisation is made of.
+    pub busy: Duration,
+    /// Time to first token as the engine sees it, observed when the token is sent.
+    pub ttft: Histogram,
+    /// Time between tokens of a request.
+    pub itl: Histogram,
+    /// Time from the request's coming to its last token, observed then.
+    pub e2e: Histogram,
+    /// Time from the request's coming to its admission, observed when it finishes, as vLLM does.
+    pub queue: Histogram,
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            generation_tokens: 0,
+            finished: 0,
+            preemptions: 0,
+            rejected: 0,
+            busy: Duration::ZERO,
+            ttft: Histogram::new(&TTFT_BOUNDS),
+            itl: Histogram::new(&ITL_BOUNDS),
+            e2e: Histogram::new(&REQUEST_BOUNDS),
+            queue: Histogram::new(&REQUEST_BOUNDS),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -192,6 +226,7 @@ impl Replica {
             + per_kv_token * float(self.kv_used)
             + per_sequence * float(len(batch));
         self.clock += Duration::from_secs_f64(seconds);
+        self.totals.busy += Duration::from_secs_f64(seconds);
         self.iterations += 1;
         self.kv_used += decoded + chunk;
         self.totals.generation_tokens += decoded;
@@ -222,7 +257,7 @@ impl Replica {
         if !request.answered {
             request.answered = true;
             let at = self.clock + Duration::from_secs_f64(self.profile.overhead);
-            self.observe_ttft(at.saturating_sub(request.queued));
+            self.totals.ttft.observe(at.saturating_sub(request.queued), 1);
             answered.push(FirstToken { at, ttft: at.saturating_sub(request.arrived) });
         }
         self.admitted += 1;
@@ -239,17 +274,6 @@ impl Replica {
             let held = u64::from(request.prompt) + u64::from(request.output);
             self.kv_used = self.kv_used.saturating_sub(held);
             self.totals.finished += 1;
-        }
-    }
-
-    fn observe_ttft(&mut self, ttft: Duration) {
-        let seconds = ttft.as_secs_f64();
-        self.totals.first_tokens += 1;
-        self.totals.ttft_sum += seconds;
-        for (bound, count) in TTFT_BOUNDS.iter().zip(&mut self.totals.ttft_buckets) {
-            if bound.parse::<f64>().is_ok_and(|bound| seconds <= bound) {
-                *count += 1;
-            }
         }
     }
 }
@@ -325,14 +349,5 @@ mod tests {
         assert_eq!(replica.totals().prompt_tokens, 11_900);
         assert_eq!(replica.totals().generation_tokens, 1680);
         assert_eq!((replica.in_flight(), replica.kv_used), (0, 0));
-    }
-
-    #[test]
-    fn the_latency_histogram_is_cumulative_and_complete() {
-        let mut replica = replica(Profile::llama_3_8b_h100(), &[request(3500, 10); 20]);
-        replica.advance(Duration::from_secs(60), &mut Vec::new());
-        let totals = replica.totals();
-        assert!(totals.ttft_buckets.is_sorted());
-        assert_eq!((totals.first_tokens, totals.ttft_buckets[21]), (20, 20));
     }
 }

@@ -6,14 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::engine::histogram::{never_falling, reading};
 use crate::engine::observation::{Latency, LatencyReading};
 use crate::source::parts::asking::{Asking, Notes, searched};
 use crate::source::plan;
 use crate::source::preset::{Histogram, Preset};
 use crate::source::prometheus::answer::Element;
-
-/// Fewer observations make a quantile of chance.
-const OBSERVATIONS_MIN: f64 = 20.0;
 
 /// The latencies that an objective asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,7 +53,7 @@ async fn one(
     }
     notes.searched.push(looked_for);
     let buckets = buckets(&elements, histogram.scale);
-    let reading = reading(&buckets, window, asking.target.latency_quantile);
+    let reading = reading(&buckets, window.as_secs_f64(), asking.target.latency_quantile);
     (histogram.latency, reading, notes)
 }
 
@@ -84,40 +82,12 @@ fn buckets(elements: &[Element], scale: f64) -> Vec<(f64, f64)> {
             _ => merged.push((bound, rate)),
         }
     }
-    let mut highest = 0.0_f64;
-    for bucket in &mut merged {
-        highest = highest.max(bucket.1);
-        bucket.1 = highest;
-    }
+    never_falling(&mut merged);
     merged
-}
-
-fn reading(buckets: &[(f64, f64)], window: Duration, quantile: f64) -> LatencyReading {
-    let unreadable = LatencyReading { seconds: None, clamped: false, observations: None };
-    let [finite @ .., (last, total)] = buckets else { return unreadable };
-    if last.is_finite() {
-        return unreadable;
-    }
-    let observations = total * window.as_secs_f64();
-    let counted = LatencyReading { observations: Some(observations), ..unreadable };
-    if observations < OBSERVATIONS_MIN {
-        return counted;
-    }
-    let rank = quantile * total;
-    let Some(idx) = finite.iter().position(|(_, rate)| *rate >= rank) else {
-        let seconds = finite.last().map(|(bound, _)| *bound);
-        return LatencyReading { seconds, clamped: seconds.is_some(), ..counted };
-    };
-    let (bound, rate) = finite[idx];
-    let (below, before) = if idx == 0 { (bound.min(0.0), 0.0) } else { finite[idx - 1] };
-    let share = if rate > before { (rank - before) / (rate - before) } else { 1.0 };
-    LatencyReading { seconds: Some(below + (bound - below) * share), ..counted }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{Element, LatencyReading, buckets, reading};
 
     fn check(rows: &[(&str, f64)], quantile: f64, expected: (Option<f64>, bool, Option<f64>)) {
@@ -130,7 +100,7 @@ mod tests {
             .collect();
         let buckets = buckets(&elements, 1.0);
         let LatencyReading { seconds, clamped, observations } =
-            reading(&buckets, Duration::from_secs(100), quantile);
+            reading(&buckets, 100.0, quantile);
         assert_eq!((seconds, clamped, observations), expected, "{rows:?}");
     }
 
