@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backtest::input::Sizes;
 use crate::engine::replay::policy::Policy;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
@@ -25,15 +26,6 @@ pub enum Source {
     },
     /// A generator, by name.
     Generator(String),
-}
-
-/// Tokens of a request where the history does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tokens {
-    /// Of the prompt, at least 1.
-    pub prompt: Option<u32>,
-    /// Of the output, at least 1.
-    pub output: Option<u32>,
 }
 
 /// Replicas at the beginning, and the fewest and most ever.
@@ -70,7 +62,7 @@ pub struct Options {
     /// Where the history comes from.
     pub source: Source,
     /// Sizes of requests where it does not say.
-    pub tokens: Tokens,
+    pub sizes: Sizes,
     /// What its rate is multiplied by, above 0.
     pub rate_scale: f64,
     /// The hardware.
