@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::demo::fleet::{Fleet, Names};
-use crate::demo::keda::{Keda, NAME, NAMESPACE};
+use crate::demo::keda::{Keda, NAME, NAMESPACE, REPLICAS_MAX};
 use crate::demo::screen::{Frame, Screen};
 use crate::demo::view::Viewer;
 use crate::engine::replay::profile::Settings;
@@ -229,7 +229,7 @@ fn metadata(port: u16) -> BTreeMap<String, String> {
         ("gateway", "keda-http".to_owned()),
         ("gatewaySelector", format!("route_name=\"{route}\",route_namespace=\"{namespace}\"")),
         ("activationEndpoints", format!("http://gateway:{port}/metrics")),
-        ("maxReplicas", crate::engine::replay::hpa::SHIPPED.max.to_string()),
+        ("maxReplicas", REPLICAS_MAX.to_string()),
         ("tick", "5s".to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value))

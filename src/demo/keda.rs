@@ -16,8 +16,9 @@ use tonic::{Code, Status};
 
 use crate::clock::Clock;
 use crate::demo::fleet::Fleet;
-use crate::engine::replay::executor::Executor;
-use crate::engine::replay::hpa::{Hpa, Reading, SHIPPED};
+use crate::engine::replay::executor::{Executor, KedaRules};
+use crate::engine::replay::hpa::{Behavior, Hpa, Sync};
+use crate::engine::replay::law::Metric;
 use crate::grpc::proto::external_scaler_client::ExternalScalerClient;
 use crate::grpc::proto::{GetMetricsRequest, ScaledObjectRef};
 
@@ -35,6 +36,9 @@ const SYNC: Duration = Duration::from_secs(15);
 
 /// `cooldownPeriod` of the ScaledObject, as recommended: prescale itself waits `idleAfter`.
 const COOLDOWN: Duration = Duration::from_secs(60);
+
+/// `maxReplicaCount` of the ScaledObject.
+pub(super) const REPLICAS_MAX: u32 = 12;
 
 /// First and last wait before a stream is opened again.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
@@ -90,7 +94,7 @@ impl Keda {
             clock,
             client: ExternalScalerClient::new(channel),
             reference,
-            executor: Mutex::new(Executor::new(COOLDOWN)),
+            executor: Mutex::new(Executor::new(KedaRules::sleeping(COOLDOWN, REPLICAS_MAX))),
             tally: Mutex::new(Tally::default()),
         }))
     }
@@ -123,7 +127,7 @@ impl Keda {
 
     /// The HPA controller: between one and the maximum the value decides.
     async fn sync(&self) {
-        let mut hpa = Hpa::new(SHIPPED);
+        let mut hpa = Hpa::new(Behavior::shipped(1, REPLICAS_MAX));
         let mut next = self.clock.now();
         loop {
             next = next.plus(SYNC).max(self.clock.now());
@@ -136,9 +140,15 @@ impl Keda {
             let now = self.clock.now();
             self.fleet.look(|world| {
                 let census = world.census();
-                let status = census.ready + census.loading;
-                let reading = Reading { spec: census.wanted, status, value, target };
-                let wanted = hpa.sync(reading, now);
+                let metrics = [Some(Metric::Average { value, target })];
+                let sync = Sync {
+                    spec: census.wanted,
+                    status: census.ready + census.loading,
+                    ready: census.ready,
+                    pending: 0,
+                    metrics: &metrics,
+                };
+                let wanted = hpa.sync(&sync, now);
                 if wanted != census.wanted {
                     world.scale(wanted);
                 }

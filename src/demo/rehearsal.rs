@@ -9,11 +9,13 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::demo::fleet::address_of;
+use crate::demo::keda::REPLICAS_MAX;
 use crate::demo::pages;
 use crate::demo::traffic::SIZES;
 use crate::engine::observation::{GatewayReading, Observation, Phase};
-use crate::engine::replay::executor::Executor;
-use crate::engine::replay::hpa::{Hpa, Reading, SHIPPED};
+use crate::engine::replay::executor::{Executor, KedaRules};
+use crate::engine::replay::hpa::{Behavior, Hpa, Sync};
+use crate::engine::replay::law::Metric;
 use crate::engine::replay::ledger::Ledger;
 use crate::engine::replay::pod::{Pod, Stage};
 use crate::engine::replay::profile::Settings;
@@ -83,7 +85,8 @@ impl Rehearsal {
         let length = Duration::try_from_secs_f64(end * 60.0).unwrap_or(Duration::ZERO);
         let arrivals = Arrivals::along(Random::new(seed), length, &corners, &SIZES).all();
         let world = World::new(Settings::demo(), arrivals, replicas, seed);
-        let (hpa, executor) = (Hpa::new(SHIPPED), Executor::new(COOLDOWN));
+        let hpa = Hpa::new(Behavior::shipped(1, REPLICAS_MAX));
+        let executor = Executor::new(KedaRules::sleeping(COOLDOWN, REPLICAS_MAX));
         Self { world, known: BTreeMap::new(), hpa, executor }
     }
 
@@ -125,10 +128,16 @@ impl Rehearsal {
         }
         let census = self.world.census();
         let Some(replicas) = replicas.filter(|_| sync && census.wanted > 0) else { return };
-        let status = census.ready + census.loading;
         let value = f64::from(replicas);
-        let reading = Reading { spec: census.wanted, status, value, target: 1.0 };
-        let wanted = self.hpa.sync(reading, now);
+        let metrics = [Some(Metric::Average { value, target: 1.0 })];
+        let sync = Sync {
+            spec: census.wanted,
+            status: census.ready + census.loading,
+            ready: census.ready,
+            pending: 0,
+            metrics: &metrics,
+        };
+        let wanted = self.hpa.sync(&sync, now);
         if wanted != census.wanted {
             self.world.scale(wanted);
         }

@@ -8,31 +8,64 @@ use std::time::Duration;
 
 use crate::engine::units::Timestamp;
 
+/// A ScaledObject, as far as its activity matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KedaRules {
+    /// `cooldownPeriod`.
+    pub cooldown: Duration,
+    /// `initialCooldownPeriod`, counted from the first observation.
+    pub initial_cooldown: Duration,
+    /// `minReplicaCount`.
+    pub min: u32,
+    /// `maxReplicaCount`.
+    pub max: u32,
+    /// `idleReplicaCount`; KEDA accepts 0 only, below `min`.
+    pub idle: Option<u32>,
+}
+
+impl KedaRules {
+    /// `minReplicaCount: 0`, the other fields as KEDA defaults them.
+    #[must_use]
+    pub const fn sleeping(cooldown: Duration, max: u32) -> Self {
+        Self { cooldown, initial_cooldown: Duration::ZERO, min: 0, max, idle: None }
+    }
+}
+
 /// The operator's memory of one ScaledObject.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    cooldown: Duration,
+    rules: KedaRules,
+    created: Option<Timestamp>,
     last_active: Option<Timestamp>,
 }
 
 impl Executor {
-    /// An operator that never saw the object active; `initialCooldownPeriod` is zero.
-    pub const fn new(cooldown: Duration) -> Self {
-        Self { cooldown, last_active: None }
+    /// An operator that never saw the object active.
+    #[must_use]
+    pub const fn new(rules: KedaRules) -> Self {
+        Self { rules, created: None, last_active: None }
     }
 
-    /// The trigger was seen active (polled or pushed) or inactive at `now`, or it answered an error
+    /// Any trigger was seen active (polled or pushed), none was at `now`, or they answered errors
     /// (`None`): the replicas to set, if any.
     pub fn observe(&mut self, active: Option<bool>, replicas: u32, now: Timestamp) -> Option<u32> {
+        let created = *self.created.get_or_insert(now);
+        let KedaRules { cooldown, initial_cooldown, min, idle, .. } = self.rules;
         match active {
             Some(true) => {
                 self.last_active = Some(now);
-                (replicas == 0).then_some(1)
+                let asleep = replicas == 0 || (idle.is_some() && replicas < min);
+                asleep.then_some(min.max(1))
             }
-            Some(false) => {
-                let over = self.last_active.is_none_or(|at| now.since(at) > self.cooldown);
-                (replicas > 0 && over).then_some(0)
+            Some(false) if idle.is_some() || min == 0 => {
+                let floor = idle.unwrap_or(0);
+                let over = match self.last_active {
+                    Some(at) => now.since(at) > cooldown,
+                    None => now.since(created) >= initial_cooldown,
+                };
+                (replicas > floor && over).then_some(floor)
             }
+            Some(false) => (replicas < min).then_some(min),
             // An error holds: nothing is set, and the time of the last activity stands.
             None => None,
         }
@@ -43,12 +76,12 @@ impl Executor {
 mod tests {
     use std::time::Duration;
 
-    use super::Executor;
+    use super::{Executor, KedaRules};
     use crate::engine::units::Timestamp;
 
     /// Rows in sequence on one executor: seconds, what was seen, replicas, what is set.
     fn check(rows: &[(u64, Option<bool>, u32, Option<u32>)]) {
-        let mut executor = Executor::new(Duration::from_secs(60));
+        let mut executor = Executor::new(KedaRules::sleeping(Duration::from_secs(60), 12));
         for (seconds, active, replicas, expected) in rows {
             let now = Timestamp::default().plus(Duration::from_secs(*seconds));
             assert_eq!(executor.observe(*active, *replicas, now), *expected, "{seconds} s");

@@ -96,6 +96,12 @@ impl Ledger {
         if seconds > 0.0 { float(len(self.arrivals.len())) / seconds } else { 0.0 }
     }
 
+    /// Every time to first token so far, in order of the answers.
+    #[must_use]
+    pub fn ttfts(&self) -> &[Duration] {
+        &self.all
+    }
+
     /// 95th percentile of the TTFT of the last five minutes; `None` when nobody was answered.
     pub fn ttft_p95_recent(&self) -> Option<Duration> {
         quantile(self.recent.iter().map(|token| token.ttft).collect(), 95)

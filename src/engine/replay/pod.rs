@@ -27,6 +27,7 @@ pub enum Stage {
 #[derive(Debug, Clone)]
 pub struct Pod {
     serial: u32,
+    created: Duration,
     scheduled: Duration,
     ready: Duration,
     leaving: Option<Duration>,
@@ -40,7 +41,7 @@ impl Pod {
         let ColdStart { node, pull, load } = settings.cold_start;
         let scheduled = now + around(node);
         let ready = scheduled + around(pull) + around(load);
-        Self::new(serial, settings.profile.clone(), scheduled, ready)
+        Self { created: now, ..Self::new(serial, settings.profile.clone(), scheduled, ready) }
     }
 
     /// A pod that serves already at `now`.
@@ -50,7 +51,7 @@ impl Pod {
 
     fn new(serial: u32, profile: Profile, scheduled: Duration, ready: Duration) -> Self {
         let replica = Replica::new(profile, ready);
-        Self { serial, scheduled, ready, leaving: None, replica }
+        Self { serial, created: scheduled, scheduled, ready, leaving: None, replica }
     }
 
     /// Where it is in its life at `now`.
@@ -66,6 +67,11 @@ impl Pod {
     /// Its number, never used again in a run.
     pub const fn serial(&self) -> u32 {
         self.serial
+    }
+
+    /// When it was created.
+    pub const fn created_at(&self) -> Duration {
+        self.created
     }
 
     /// When it serves, or began to.

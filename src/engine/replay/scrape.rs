@@ -129,9 +129,9 @@ impl Scrapes {
             }
             observation.pods.insert(listed.name.clone(), pod);
         }
-        for watched in self.pods.iter().filter(|(serial, _)| !self.cluster.pods.contains_key(serial))
-        {
-            let (_, watched) = watched;
+        let unlisted =
+            self.pods.iter().filter(|(serial, _)| !self.cluster.pods.contains_key(serial));
+        for (_, watched) in unlisted {
             // Only a pod that came since the cluster was scraped is there without being listed.
             if watched.pages.front().is_some_and(|page| page.at > self.cluster.at) {
                 let mut pod = PodObservation::new(Phase::Unknown);
@@ -148,8 +148,7 @@ impl Scrapes {
 
     fn visit(&mut self, pod: &Pod, now: Duration) {
         let phase = self.phase(u64::from(pod.serial()));
-        let (is_due, is_before) =
-            (self.is_due(phase, now), self.is_due(self.before(phase), now));
+        let (is_due, is_before) = (self.is_due(phase, now), self.is_due(self.before(phase), now));
         if !is_due && !is_before {
             return;
         }
@@ -162,7 +161,7 @@ impl Scrapes {
         if is_due {
             let span = GLANCE.min(self.pipeline.interval);
             let before = watched.busy_before.unwrap_or(busy);
-            let share = busy.saturating_sub(before).div_duration_f64(span).min(1.0);
+            let share = page::busy_share(busy.saturating_sub(before), span);
             watched.pages.push_back(Page::of(pod.replica(), self.origin.plus(now), share));
         }
         if is_before {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::engine::replay::ledger::Ledger;
 use crate::engine::replay::pod::{Pod, Stage};
-use crate::engine::replay::profile::Settings;
+use crate::engine::replay::profile::{ColdStart, Settings};
 use crate::engine::replay::random::Random;
 use crate::engine::replay::replica::{Request, len};
 use crate::engine::replay::request::Arrival;
@@ -93,6 +93,28 @@ impl World {
         self.ledger.scale(self.wanted, wanted);
         self.wanted = wanted;
         self.reconcile();
+    }
+
+    /// Pods created from now on start like this.
+    pub const fn start_like(&mut self, start: ColdStart) {
+        self.settings.cold_start = start;
+    }
+
+    /// The pod that serves longest crashes: what it had is lost, and another one takes its place.
+    pub fn crash(&mut self) {
+        let now = self.now;
+        let serving = |pod: &Pod| pod.stage(now) == Stage::Ready;
+        if let Some(idx) = self.pods.iter().position(serving) {
+            let pod = self.pods.remove(idx);
+            self.ledger.failed += len(pod.replica().in_flight());
+            self.reconcile();
+        }
+    }
+
+    /// Whether no request is inside: none held, waiting or running.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.pods.iter().all(|pod| pod.replica().in_flight() == 0)
     }
 
     /// The numbers of this instant.

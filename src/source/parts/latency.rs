@@ -99,8 +99,7 @@ mod tests {
             })
             .collect();
         let buckets = buckets(&elements, 1.0);
-        let LatencyReading { seconds, clamped, observations } =
-            reading(&buckets, 100.0, quantile);
+        let LatencyReading { seconds, clamped, observations } = reading(&buckets, 100.0, quantile);
         assert_eq!((seconds, clamped, observations), expected, "{rows:?}");
     }
 

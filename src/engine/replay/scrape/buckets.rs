@@ -44,9 +44,9 @@ fn one(
         let (first, last) = (first.histogram(latency), last.histogram(latency));
         let bounds = last.cumulative().chain([(f64::INFINITY, last.count())]);
         let before = first.cumulative().map(|(_, count)| count).chain([first.count()]);
-        let rates = bounds.zip(before).map(|((bound, after), before)| {
-            (bound, span.rate(float(before), float(after)))
-        });
+        let rates = bounds
+            .zip(before)
+            .map(|((bound, after), before)| (bound, span.rate(float(before), float(after))));
         if sum.is_empty() {
             sum.extend(rates);
         } else {
@@ -61,11 +61,7 @@ fn one(
 }
 
 /// The first and last page within the window, where there are two.
-fn ends(
-    pages: &VecDeque<Page>,
-    at: Timestamp,
-    window: Duration,
-) -> Option<(&Page, &Page, Span)> {
+fn ends(pages: &VecDeque<Page>, at: Timestamp, window: Duration) -> Option<(&Page, &Page, Span)> {
     let from = at.minus(window);
     let begin = pages.partition_point(|page| page.at <= from);
     let end = pages.partition_point(|page| page.at <= at);

@@ -1,0 +1,83 @@
+//! Who acts on a law's answers: KEDA's executor and the HPA, or the law's own controller.
+//!
+//! Given the latest answer whenever one of them reads it, it promises the replicas to set, if any.
+//! The arithmetic is theirs; here is only who reads what, and how many pods they see.
+
+use crate::engine::replay::executor::{Executor, KedaRules};
+use crate::engine::replay::hpa::{Hpa, Sync};
+use crate::engine::replay::law::Answer;
+use crate::engine::replay::pod::Stage;
+use crate::engine::replay::policy::Actuator;
+use crate::engine::replay::world::World;
+use crate::engine::units::Timestamp;
+
+/// Whoever acts, with what they remember.
+#[derive(Debug)]
+pub(super) enum Acting {
+    /// The law's own controller, within these limits.
+    Direct((u32, u32)),
+    /// KEDA and the HPA.
+    Keda(Box<Cluster>),
+}
+
+/// KEDA's operator and the HPA's controller.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    executor: Executor,
+    hpa: Hpa,
+    push: bool,
+}
+
+impl Acting {
+    /// Nothing done yet.
+    pub(super) fn new(actuator: &Actuator, limits: (u32, u32)) -> Self {
+        let Actuator::Keda(keda) = actuator else { return Self::Direct(limits) };
+        let (min, max) = limits;
+        let rules = KedaRules { min, ..KedaRules::sleeping(keda.cooldown, max) };
+        let (executor, hpa) = (Executor::new(rules), Hpa::new(keda.hpa.clone()));
+        Self::Keda(Box::new(Cluster { executor, hpa, push: keda.push }))
+    }
+
+    /// The law has answered: its own controller acts, and a push opens the door.
+    pub(super) fn answered(
+        &mut self,
+        answer: &Answer,
+        world: &World,
+        now: Timestamp,
+    ) -> Option<u32> {
+        let spec = world.census().wanted;
+        match self {
+            Self::Direct((min, max)) => {
+                let replicas = answer.replicas?.min(*max).max(*min);
+                (replicas != spec).then_some(replicas)
+            }
+            Self::Keda(cluster) => {
+                let pushed = cluster.push && spec == 0 && answer.active == Some(true);
+                let set = pushed.then(|| cluster.executor.observe(answer.active, spec, now));
+                set.flatten()
+            }
+        }
+    }
+
+    /// KEDA polls.
+    pub(super) fn poll(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
+        let Self::Keda(cluster) = self else { return None };
+        cluster.executor.observe(answer.active, world.census().wanted, now)
+    }
+
+    /// The HPA syncs.
+    pub(super) fn sync(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
+        let Self::Keda(cluster) = self else { return None };
+        let spec = world.census().wanted;
+        let count = |stages: &[Stage]| {
+            let pods = world.pods().iter();
+            let found = pods.filter(|pod| stages.contains(&pod.stage(world.now())));
+            u32::try_from(found.count()).unwrap_or(u32::MAX)
+        };
+        let (pending, ready) = (count(&[Stage::Scheduling]), count(&[Stage::Ready]));
+        let status = pending + ready + count(&[Stage::Loading]);
+        let sync = Sync { spec, status, ready, pending, metrics: &answer.metrics };
+        let wanted = cluster.hpa.sync(&sync, now);
+        (wanted != spec).then_some(wanted)
+    }
+}
