@@ -271,7 +271,7 @@ mod tests {
     static FLAT: Policy = policy("flat", None);
     static SWEPT: Policy = policy("swept", Some(KNOB));
     static ORACLE: Policy =
-        policy("oracle", Some(Knob { values: &[0.6, 0.7, 0.8, 0.9, 1.0], ..KNOB }));
+        policy("oracle", Some(Knob { values: &[1.0, 0.9, 0.8, 0.7, 0.6], ..KNOB }));
 
     /// Attains 100 - 10 x the tenths of the knob above 0.8, and costs what is left of 100.
     fn trial(job: &Job) -> Trial {

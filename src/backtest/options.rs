@@ -5,13 +5,13 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::backtest::input::Sizes;
 use crate::engine::replay::policy::Policy;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
+use crate::engine::units::Ratio;
 
 /// Where the history comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     /// A file of requests or of counts, plain or gzip'd.
     File(PathBuf),
@@ -24,8 +24,24 @@ pub enum Source {
         /// How far back.
         range: Duration,
     },
-    /// A generator, by name.
-    Generator(String),
+    /// A generator.
+    Generator {
+        /// Its name.
+        name: String,
+        /// How many days of it; `None`: its own length.
+        days: Option<f64>,
+    },
+}
+
+/// How large requests are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tokens {
+    /// Of a prompt, where the history does not say; `None`: the default of the history's kind.
+    pub prompt: Option<u32>,
+    /// Of an output; likewise.
+    pub output: Option<u32>,
+    /// Share of every prompt that a warm prefix cache answers.
+    pub cached: Ratio,
 }
 
 /// Replicas at the beginning, and the fewest and most ever.
@@ -61,8 +77,8 @@ impl Seeds {
 pub struct Options {
     /// Where the history comes from.
     pub source: Source,
-    /// Sizes of requests where it does not say.
-    pub sizes: Sizes,
+    /// How large its requests are.
+    pub tokens: Tokens,
     /// What its rate is multiplied by, above 0.
     pub rate_scale: f64,
     /// The hardware.

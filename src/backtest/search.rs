@@ -1,6 +1,6 @@
 //! The tightest setting of a knob that still meets a target, in few trials.
 //!
-//! Given settings of which a larger one costs less and attains less, it promises a setting that was
+//! Given settings of which a later one costs more and attains more, it promises a setting that was
 //! tried and met the target, if one of those tried did. Trying is left to the caller.
 
 /// Halvings between the best setting of the list and the next: a step of 0.05 becomes 0.0125, about
@@ -10,6 +10,7 @@ const REFINEMENTS: u32 = 2;
 /// A bisection.
 #[derive(Debug, Clone)]
 pub(super) struct Search {
+    /// From safe to cheap.
     values: Vec<f64>,
     /// Values before this one meet the target.
     met: usize,
@@ -21,10 +22,9 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// Over `values`, at least one.
+    /// Over `values`, from cheap to safe, at least one.
     pub(super) fn over(values: &[f64]) -> Self {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
+        let values: Vec<f64> = values.iter().rev().copied().collect();
         let missed = values.len();
         Self { values, met: 0, missed, refined: 0, best: None, worst: None }
     }
@@ -71,7 +71,7 @@ impl Search {
 mod tests {
     use super::Search;
 
-    const VALUES: [f64; 7] = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1];
+    const VALUES: [f64; 7] = [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5];
 
     /// The target is met up to and including `limit`.
     fn check(limit: f64, expected: f64) {

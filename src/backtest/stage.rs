@@ -107,6 +107,9 @@ impl<'a> Stage<'a> {
             initial: self.initial,
             seed: job.seed,
             pipeline: PIPELINE,
+            settings: self.settings.clone(),
+            limits: self.limits,
+            disturbances: Vec::new(),
         };
         run(&scene, law.as_mut(), job.policy.every, &actuator)
     }

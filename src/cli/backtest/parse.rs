@@ -1,11 +1,12 @@
 //! Words of `prescale backtest` to values, with what is accepted when they are none.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::engine::replay::profile::ColdStart;
 use crate::engine::units::Ratio;
-use crate::spec::{self, Span};
+use crate::spec;
 
 /// Cold starts by name: one stage each is what people know of their cluster.
 const COLD_STARTS: [(&str, u64); 3] = [("hot", 5), ("warm", 100), ("cold", 420)];
@@ -61,6 +62,14 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a number above 0, at most 1000000".to_owned())
 }
 
+/// How many seeds: 1 to 1000, all that chance has to say.
+pub(super) fn seeds(text: &str) -> Result<NonZero<u32>, String> {
+    text.parse()
+        .ok()
+        .filter(|count: &NonZero<u32>| count.get() <= 1000)
+        .ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
+}
+
 /// `KEY=VALUE`.
 pub(super) fn metadata(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -74,9 +83,4 @@ pub(super) fn is_file(profile: &str) -> bool {
     let path = Path::new(profile);
     let is_yaml = |extension: &std::ffi::OsStr| extension == "yaml" || extension == "yml";
     path.extension().is_some_and(is_yaml) || path.components().count() > 1
-}
-
-/// A duration as it would be written.
-pub(super) fn show(span: Duration) -> String {
-    Span(span).to_string()
 }
