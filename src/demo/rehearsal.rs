@@ -235,7 +235,70 @@ fn absorb(memory: &mut Memory, text: &str, wanted: &Wanted, at: Timestamp) {
 mod tests {
     use std::time::Duration;
 
-    use super::Rehearsal;
+    use super::{Memory, Rehearsal, absorb};
+    use crate::demo::pages;
+    use crate::demo::traffic::day;
+    use crate::engine::observation::{Combine, Latency, Role, RoleSeries};
+    use crate::engine::replay::pod::Stage;
+    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::scrape::{Pipeline, Scrapes};
+    use crate::engine::replay::world::World;
+    use crate::source::assemble::roles;
+    use crate::source::histogram;
+    use crate::source::preset::preset;
+    use crate::source::scrape::wanted;
+    use crate::spec::Engine;
+
+    /// The scrapes of a replay show what a page of the same pod says once it is parsed.
+    #[test]
+    fn what_a_replay_scrapes_is_what_the_pages_say() {
+        let preset = preset(Engine::Vllm);
+        let wanted = wanted(&preset, &[Latency::Ttft]);
+        let mut world = World::new(Settings::demo(), day(1, Duration::from_hours(3)), 1, 1);
+        let pipeline = Pipeline {
+            interval: Duration::from_secs(15),
+            window: Duration::from_mins(2),
+            quantile: 0.95,
+        };
+        let mut scrapes = Scrapes::new(pipeline, super::ORIGIN, (0, 12));
+        // A range reaches back to its window and not to the very edge of it.
+        let mut memory = Memory::new(pipeline.window - Duration::from_millis(1));
+        scrapes.scrape(&world);
+        let mut compared = 0;
+        while world.now() < Duration::from_mins(20) {
+            world.advance(scrapes.due(&world));
+            scrapes.scrape(&world);
+            let at = super::ORIGIN.plus(world.now());
+            let observation = scrapes.observe(at);
+            let pod = observation.pods.values().next().unwrap();
+            let newest = |found: &RoleSeries| found.series[0].latest().unwrap();
+            if pod.roles.get(&Role::Waiting).map(newest).is_none_or(|sample| sample.at < at) {
+                continue;
+            }
+            assert_eq!(world.pods()[0].stage(world.now()), Stage::Ready);
+            absorb(&mut memory, &pages::vllm(world.pods()[0].replica()), &wanted, at);
+            let rows = memory.series(at);
+            let (page, _) = roles(&preset, None, &[], &rows);
+            for (role, found) in page.iter().filter(|(role, _)| **role != Role::Awake) {
+                let replayed = &pod.roles[role];
+                let value: f64 =
+                    found.series.iter().filter_map(|one| one.latest()).map(|s| s.value).sum();
+                assert!((newest(replayed).value - value).abs() < 1e-9, "{role}: {found:?}");
+                assert_eq!((&replayed.metric, replayed.combine), (&found.metric, found.combine));
+                assert!(found.series.len() == 1 || found.combine == Combine::Sum);
+            }
+            compared += page.len();
+            let buckets = rows.iter().filter(|row| row.name.ends_with("_bucket")).collect();
+            let direct = histogram::reading(0.95, 1.0, &[buckets]);
+            let replayed = observation.latency[&Latency::Ttft];
+            // Extrapolation scales all buckets alike, once no counter is young enough to reach zero.
+            if world.now() > Duration::from_mins(5) {
+                let (direct, replayed) = (direct.seconds.unwrap(), replayed.seconds.unwrap());
+                assert!((direct - replayed).abs() < 1e-6, "{direct} {replayed}");
+            }
+        }
+        assert!(compared > 80 * 7, "{compared}");
+    }
 
     #[test]
     fn arrivals_follow_the_course_and_end_with_it() {

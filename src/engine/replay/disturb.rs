@@ -232,3 +232,141 @@ fn hash(name: &str) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Disturbance, Kind, cold_start, show, slow_pull};
+    use crate::engine::observation::{
+        Combine, Observation, Phase, PodObservation, Role, RoleSeries,
+    };
+    use crate::engine::replay::profile::ColdStart;
+    use crate::engine::series::{Sample, Series};
+    use crate::engine::units::Timestamp;
+
+    const ORIGIN: Timestamp = Timestamp::from_unix_ms(1_772_433_000_000);
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn disturbance(kind: Kind) -> Disturbance {
+        Disturbance { from: seconds(100), until: seconds(160), kind }
+    }
+
+    /// Twenty ready pods with a sample every 15 s, looked at `at` seconds.
+    fn observation(at: u64) -> Observation {
+        let mut observation = Observation::empty(ORIGIN.plus(seconds(at)));
+        for serial in 0..20 {
+            let mut pod = PodObservation::new(Phase::Ready);
+            let sample =
+                |back: u64| Sample { at: ORIGIN.plus(seconds(at - back * 15)), value: 5.0 };
+            let series = vec![Series::new((0..6).map(sample).collect())];
+            let found = RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series };
+            pod.roles.insert(Role::Waiting, found);
+            observation.pods.insert(format!("pod-{serial}"), pod);
+        }
+        observation
+    }
+
+    /// Pods whose samples at or after 100 s are all as they were, are changed, are not there.
+    fn counts(observation: &Observation) -> (usize, usize, usize) {
+        let (mut same, mut changed, mut none) = (0, 0, 0);
+        for pod in observation.pods.values() {
+            let samples: Vec<Sample> = pod
+                .roles
+                .values()
+                .flat_map(|found| found.series[0].samples().to_vec())
+                .filter(|sample| sample.at >= ORIGIN.plus(seconds(100)))
+                .collect();
+            none += usize::from(samples.is_empty());
+            changed += usize::from(samples.iter().any(|sample| sample.value != 5.0));
+            same += usize::from(
+                !samples.is_empty() && samples.iter().all(|sample| sample.value == 5.0),
+            );
+        }
+        (same, changed, none)
+    }
+
+    #[test]
+    fn a_datasource_that_is_down_shows_nothing_and_says_why() {
+        for (at, lost) in [(99, false), (100, true), (159, true), (160, false)] {
+            let shown = show(&[disturbance(Kind::Lost)], observation(at), ORIGIN);
+            assert_eq!(shown.pods.is_empty(), lost, "{at}");
+            assert_eq!(!shown.faults.is_empty(), lost, "{at}");
+            assert_eq!(shown.at, ORIGIN.plus(seconds(at)));
+        }
+    }
+
+    #[test]
+    fn samples_taken_meanwhile_are_missing_or_poison_for_a_share_of_the_pods() {
+        let of = |kind| counts(&show(&[disturbance(kind)], observation(159), ORIGIN));
+        assert_eq!(of(Kind::Unread(0.0)), (20, 0, 0));
+        assert_eq!(of(Kind::Unread(1.0)), (0, 0, 20));
+        let (same, changed, none) = of(Kind::Unread(0.5));
+        assert!((5..=15).contains(&none) && changed == 0 && same + none == 20, "{same} {none}");
+        // Not a number and infinity cannot be held: those are missing.
+        let (same, changed, none) = of(Kind::Poisoned(1.0));
+        assert!(same == 0 && changed > 3 && none > 3, "{changed} {none}");
+    }
+
+    #[test]
+    fn a_hole_stays_as_long_as_a_query_reaches_back_to_it() {
+        let missing = |at| {
+            let shown = show(&[disturbance(Kind::Unread(1.0))], observation(at), ORIGIN);
+            let pod = &shown.pods["pod-7"];
+            pod.roles.get(&Role::Waiting).map(|found| found.series[0].samples().len())
+        };
+        assert_eq!([99, 159, 190, 240].map(missing), [Some(6), Some(2), Some(3), Some(6)]);
+    }
+
+    #[test]
+    fn cold_starts_are_slower_while_something_is_wrong() {
+        let usual = ColdStart { node: seconds(2), pull: seconds(13), load: seconds(65) };
+        let nodes = [disturbance(Kind::NoNodes)];
+        let slow = [disturbance(Kind::ColdStart(slow_pull()))];
+        let rows: [(&[Disturbance], u64, u64); 5] = [
+            (&nodes, 99, 80),
+            (&nodes, 100, 140),
+            (&nodes, 160, 80),
+            (&slow, 120, 665),
+            (&[], 120, 80),
+        ];
+        for (disturbances, at, expected) in rows {
+            let start = cold_start(disturbances, usual, seconds(at));
+            assert_eq!(start.total(), seconds(expected), "{disturbances:?} at {at}");
+        }
+    }
+
+    #[test]
+    fn drawn_disturbances_are_plausible_and_the_same_for_the_same_seed() {
+        let length = Duration::from_mins(40);
+        let mut kinds = [false; 7];
+        for seed in 0..100 {
+            let drawn = Disturbance::draw(seed, length);
+            assert_eq!(drawn, Disturbance::draw(seed, length));
+            assert!((2..=4).contains(&drawn.len()), "{drawn:?}");
+            for one in drawn {
+                assert!(one.from < length && one.from <= one.until, "{one}");
+                assert!(one.until - one.from <= Duration::from_mins(15), "{one}");
+                let idx = match one.kind {
+                    Kind::Lost => 0,
+                    Kind::Poisoned(share) | Kind::Unread(share)
+                        if !(0.2..=1.0).contains(&share) =>
+                    {
+                        panic!("{one}")
+                    }
+                    Kind::Poisoned(_) => 1,
+                    Kind::Unread(_) => 2,
+                    Kind::ColdStart(_) => 3,
+                    Kind::NoNodes => 4,
+                    Kind::Restart => 5,
+                    Kind::Crash => 6,
+                };
+                kinds[idx] = true;
+            }
+        }
+        assert_eq!(kinds, [true; 7]);
+    }
+}

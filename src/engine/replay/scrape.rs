@@ -218,3 +218,6 @@ impl Scrapes {
         self.pipeline.interval.as_nanos().max(1)
     }
 }
+
+#[cfg(test)]
+mod tests;

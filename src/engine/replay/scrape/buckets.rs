@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::engine::histogram::{UNREADABLE, reading};
+use crate::engine::histogram::{never_falling, reading};
 use crate::engine::observation::{Latency, LatencyReading};
+use crate::engine::replay::histogram::Histogram;
 use crate::engine::replay::replica::float;
 use crate::engine::replay::scrape::page::Page;
 use crate::engine::units::Timestamp;
@@ -39,25 +40,30 @@ fn one(
     window: Duration,
     quantile: f64,
 ) -> LatencyReading {
+    let histograms = pods
+        .iter()
+        .map(|(first, last, span)| (first.histogram(latency), last.histogram(latency), *span));
+    let buckets = rates(histograms);
+    reading(&buckets, window.as_secs_f64(), quantile)
+}
+
+/// `sum by (le) (rate(..))` over the histograms of pods, each as it was and as it is; pods of one
+/// fleet have the same bounds.
+fn rates<'a>(pods: impl Iterator<Item = (&'a Histogram, &'a Histogram, Span)>) -> Vec<(f64, f64)> {
     let mut sum: Vec<(f64, f64)> = Vec::new();
     for (first, last, span) in pods {
-        let (first, last) = (first.histogram(latency), last.histogram(latency));
-        let bounds = last.cumulative().chain([(f64::INFINITY, last.count())]);
+        let after = last.cumulative().chain([(f64::INFINITY, last.count())]);
         let before = first.cumulative().map(|(_, count)| count).chain([first.count()]);
-        let rates = bounds
-            .zip(before)
-            .map(|((bound, after), before)| (bound, span.rate(float(before), float(after))));
+        let rate = |((bound, after), before)| (bound, span.rate(float(before), float(after)));
+        let rates = after.zip(before).map(rate);
         if sum.is_empty() {
             sum.extend(rates);
         } else {
             sum.iter_mut().zip(rates).for_each(|(bucket, (_, rate))| bucket.1 += rate);
         }
     }
-    if sum.is_empty() {
-        return UNREADABLE;
-    }
-    crate::engine::histogram::never_falling(&mut sum);
-    reading(&sum, window.as_secs_f64(), quantile)
+    never_falling(&mut sum);
+    sum
 }
 
 /// The first and last page within the window, where there are two.
@@ -116,8 +122,54 @@ impl Span {
 mod tests {
     use std::time::Duration;
 
-    use super::Span;
+    use super::{Span, rates, reading};
+    use crate::engine::replay::histogram::{Histogram, TTFT_BOUNDS};
     use crate::engine::units::Timestamp;
+
+    /// The quantile over pods of which each observed these milliseconds, so many times each, evenly
+    /// over the window.
+    fn check_quantile(
+        pods: &[&[(u64, u64)]],
+        quantile: f64,
+        expected: (Option<f64>, bool, Option<f64>),
+    ) {
+        let at = |seconds: i64| Timestamp::from_unix_ms(seconds * 1000);
+        let span = Span::new((at(0), at(120)), 8, (at(0), at(120)));
+        let before = Histogram::new(&TTFT_BOUNDS);
+        let after: Vec<Histogram> = pods
+            .iter()
+            .map(|pod| {
+                let mut histogram = before;
+                pod.iter().for_each(|(value, times)| {
+                    histogram.observe(Duration::from_millis(*value), *times);
+                });
+                histogram
+            })
+            .collect();
+        let buckets = rates(after.iter().map(|after| (&before, after, span)));
+        let found = reading(&buckets, 120.0, quantile);
+        // Sums and quotients of small numbers.
+        let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => (a - b).abs() < 1e-9,
+            (a, b) => a == b,
+        };
+        let (seconds, clamped, observations) = expected;
+        assert!(near(found.seconds, seconds), "{pods:?}: {found:?}");
+        assert!(near(found.observations, observations), "{pods:?}: {found:?}");
+        assert_eq!(found.clamped, clamped, "{pods:?}: {found:?}");
+    }
+
+    #[test]
+    fn quantiles_lie_within_buckets_and_say_when_they_do_not_know() {
+        // Twenty in (0.25, 0.5]: half of them are taken to lie below the middle.
+        check_quantile(&[&[(300, 20)]], 0.5, (Some(0.375), false, Some(20.0)));
+        check_quantile(&[&[(300, 10)], &[(300, 10)]], 0.5, (Some(0.375), false, Some(20.0)));
+        check_quantile(&[&[(300, 90)], &[(3000, 10)]], 0.95, (Some(3.75), false, Some(100.0)));
+        check_quantile(&[&[(300, 19)]], 0.5, (None, false, Some(19.0)));
+        check_quantile(&[&[(300, 10), (3_000_000, 10)]], 0.95, (Some(2560.0), true, Some(20.0)));
+        check_quantile(&[&[]], 0.95, (None, false, Some(0.0)));
+        check_quantile(&[], 0.95, (None, false, None));
+    }
 
     /// Samples from `first` to `last` in `gaps` gaps, in a window of 120 s that ends at 120 s.
     fn check((first, last): (i64, i64), gaps: u32, values: (f64, f64), expected: f64) {
