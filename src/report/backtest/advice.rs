@@ -4,8 +4,8 @@
 //! where nothing follows. Whether they are shown is left to the caller, who puts them into it.
 
 use crate::report::backtest::data::{Backtest, CLAIRVOYANT, Entry, Point};
-use crate::report::backtest::figures::{Figures, all, always_on, best, figures};
-use crate::report::backtest::words::{counted, measured, number, share, time};
+use crate::report::backtest::figures::{Figures, Need, all, always_on, best, figures, need};
+use crate::report::backtest::words::{counted, measured, number, setting, share, time};
 
 /// A saving below this share is within what traces of the same kind differ by.
 const WORTH_SAYING: f64 = 0.02;
@@ -13,7 +13,7 @@ const WORTH_SAYING: f64 = 0.02;
 /// Sentences, the weightiest first.
 #[must_use]
 pub fn advice(backtest: &Backtest) -> Vec<String> {
-    [unattainable, other_policy, knob, capped, woken]
+    [unattainable, other_policy, equal, knob, capped, woken]
         .into_iter()
         .filter_map(|rule| rule(backtest))
         .collect()
@@ -44,11 +44,32 @@ fn other_policy(backtest: &Backtest) -> Option<String> {
     let less = (always - own) / always;
     (best != base && less > WORTH_SAYING).then(|| {
         format!(
-            "Use {} in place of {}: {} % fewer GPU-hours at {}.",
+            "Use {} in place of {}: {}% fewer GPU-hours at {}.",
             backtest.policies[best].name,
             backtest.policies[base].name,
             number(less * 100.0, 1),
             share(figures[best].slo_attainment.map_or(0.0, |attained| attained.mean)),
+        )
+    })
+}
+
+/// Where all are turned until they are equally good, another may need less than the best as it ran.
+fn equal(backtest: &Backtest) -> Option<String> {
+    let best = &backtest.policies[best(backtest)?].name;
+    let needed = |name: &str| match need(backtest, name)? {
+        Need::Interpolated(hours) | Need::AtMost(hours) => Some(hours),
+        Need::Never => None,
+    };
+    let choices = backtest.policies.iter().filter(|entry| entry.name != CLAIRVOYANT);
+    let needs = choices.filter_map(|entry| Some((&entry.name, needed(&entry.name)?)));
+    let (name, hours) = needs.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let other = needed(best)?;
+    (name != best && hours < other * (1.0 - WORTH_SAYING)).then(|| {
+        format!(
+            "At equal attainment of {} {name} needs least: {} GPU-hours, {best} {}.",
+            share(backtest.world.slo_target),
+            measured(hours),
+            measured(other)
         )
     })
 }
@@ -72,8 +93,8 @@ fn knob(backtest: &Backtest) -> Option<String> {
     Some(format!(
         "Set {name} of {} to {} (now {}): {} at {} GPU-hours, now {} at {}.",
         entry.name,
-        measured(point.headroom),
-        measured(*now),
+        setting(point.headroom),
+        setting(*now),
         share(point.slo_attainment),
         measured(point.gpu_hours),
         share(attained),

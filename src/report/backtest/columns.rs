@@ -70,13 +70,13 @@ pub(super) const COLUMNS: [Column; 11] = [
     },
     Column {
         title: "p95 s",
-        meaning: "its 95th percentile",
+        meaning: "95th percentile of the time to first token",
         cell: |figures, _| told(figures.ttft_p95, false, measured),
         luxury: 4,
     },
     Column {
         title: "p99 s",
-        meaning: "its 99th percentile",
+        meaning: "99th percentile of the time to first token",
         cell: |figures, _| told(figures.ttft_p99, false, measured),
         luxury: 2,
     },

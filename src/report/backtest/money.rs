@@ -78,7 +78,7 @@ impl<'a> Saving<'a> {
         let (base_hours, base_attained) = told(figures);
         let word = if less < 0.0 { "more" } else { "less" };
         format!(
-            "{own}, {} % {word} than {} ({base_hours} at {base_attained}).{}",
+            "{own}, {}% {word} than {} ({base_hours} at {base_attained}).{}",
             number(less.abs() * 100.0, 1),
             base.name,
             self.month(backtest)

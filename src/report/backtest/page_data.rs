@@ -71,6 +71,7 @@ fn policy(backtest: &Backtest, entry: &Entry, axis: &[f64], shown: bool) -> Valu
     json!({
         "name": one_line(name),
         "shown": shown,
+        "clairvoyant": name == CLAIRVOYANT,
         "attained": figures.slo_attainment.map(|spread| spread.mean),
         "hours": figures.gpu_hours.map(|spread| spread.mean),
         "replicas": column(course, axis, |moment| Some(json!(moment.replicas))),

@@ -10,7 +10,7 @@ use crate::report::backtest::data::{Backtest, Entry};
 use crate::report::backtest::figures::{all, best, sweep_front};
 use crate::report::backtest::money::Saving;
 use crate::report::backtest::table;
-use crate::report::backtest::words::{measured, number, percent, share, time};
+use crate::report::backtest::words::{measured, number, percent, setting, share, time};
 use crate::report::line::one_line;
 
 /// `text` as it may stand in an element or a quoted attribute.
@@ -44,7 +44,7 @@ pub(super) fn hero(backtest: &Backtest) -> String {
     let month = |what: &str| format!("{what}, 30 days extrapolated from {length}");
     if let (Some((base, _)), Some(less)) = (&saving.base, saving.less()) {
         let word = if less < 0.0 { "more" } else { "fewer" };
-        let value = format!("{} %", number(less.abs() * 100.0, 1));
+        let value = format!("{}%", number(less.abs() * 100.0, 1));
         cards.push((value, format!("{word} GPU-hours than {}", one_line(&base.name)), ""));
     }
     let word = |value: f64| if value < 0.0 { "more" } else { "saved" };
@@ -55,7 +55,7 @@ pub(super) fn hero(backtest: &Backtest) -> String {
     }
     if let Some(attained) = saving.figures.slo_attainment {
         let class = if saving.attains { "good" } else { "bad" };
-        let value = format!("{} %", percent(attained.mean));
+        let value = format!("{}%", percent(attained.mean));
         let target = share(backtest.world.slo_target);
         cards.push((value, format!("of the requests met both objectives; aim {target}"), class));
     }
@@ -166,7 +166,7 @@ pub(super) fn sweep(backtest: &Backtest) -> String {
     }
     let heads = ["policy", "knob", "SLO %", "GPU-h"].into_iter();
     let rows = backtest.sweep.iter().zip(sweep_front(&backtest.sweep)).map(|(point, on)| {
-        let (knob, hours) = (measured(point.headroom), measured(point.gpu_hours));
+        let (knob, hours) = (setting(point.headroom), measured(point.gpu_hours));
         (one_line(&point.name), vec![knob, percent(point.slo_attainment), hours], on)
     });
     let table = grid("Settings tried", heads, rows);
@@ -184,14 +184,14 @@ pub(super) fn sources(backtest: &Backtest) -> String {
 
 fn source(entry: &Entry) -> String {
     let Entry { name, about, source, simplifications, knob, scores: _, course: _ } = entry;
-    let knob = knob.as_ref().map(|(knob, value)| {
-        format!("<br>Setting: {} = {}", line(knob), escape(&measured(*value)))
-    });
+    let knob = knob
+        .as_ref()
+        .map(|(knob, value)| format!("<br>Setting: {} = {}", line(knob), escape(&setting(*value))));
     let items: String =
         simplifications.iter().map(|item| format!("<li>{}</li>", line(item))).collect();
     let differs = if items.is_empty() { String::new() } else { format!("<ul>{items}</ul>") };
     format!(
-        "<h3>{}</h3><p>{}<br>Source: {}{}</p>{differs}\n",
+        "<div><h3>{}</h3><p>{}<br>Source: {}{}</p>{differs}</div>\n",
         line(name),
         line(about),
         line(source),

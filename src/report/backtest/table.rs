@@ -12,7 +12,7 @@ use crate::report::backtest::columns::{COLUMNS, Column, LUXURY_MAX};
 use crate::report::backtest::data::{Backtest, Trace, World};
 use crate::report::backtest::figures::{Figures, Need, all, best, need, sweep_front};
 use crate::report::backtest::money::Saving;
-use crate::report::backtest::words::{measured, number, percent, share, time};
+use crate::report::backtest::words::{measured, number, percent, setting, share, time};
 use crate::report::line::one_line;
 
 /// Narrower than this, sentences become unreadable; such terminals wrap by themselves.
@@ -139,11 +139,10 @@ fn policies(backtest: &Backtest, width: u16) -> String {
     format!("{text}\n{}", facts(&keys, width))
 }
 
-/// With every column the spreads come first to go; then column by column.
+/// At each choice of columns, spreads go first; then the dearest columns.
 fn richest_first(has_spread: bool) -> impl Iterator<Item = (u8, bool)> {
     let narrowing = (0..=LUXURY_MAX).rev();
     narrowing.flat_map(move |luxury| {
-        // From p95 on a reader misses the column more than the spread.
         let spreads = if has_spread { vec![true, false] } else { vec![false] };
         spreads.into_iter().map(move |sd| (luxury, sd))
     })
@@ -191,7 +190,7 @@ fn sweep(backtest: &Backtest) -> String {
         let front = if on { "yes" } else { "" };
         table.add_row([
             one_line(&point.name),
-            measured(point.headroom),
+            setting(point.headroom),
             percent(point.slo_attainment),
             measured(point.gpu_hours),
             front.to_owned(),

@@ -1,6 +1,6 @@
 //! Numbers as people read them, the same in the table and on the page.
 //!
-//! Given finite numbers, promises short text without control characters. Units are left to headers
+//! Given any number, promises short text without control characters. Units are left to headers
 //! where a column has one.
 
 use crate::report::backtest::figures::Spread;
@@ -14,8 +14,11 @@ pub(super) const MONTH_DAYS: f64 = 30.0;
 /// Seconds of a day.
 pub(super) const DAY: f64 = 86_400.0;
 
-/// With separators of thousands and `decimals` places.
+/// With separators of thousands and `decimals` places; [`NONE`] where it is not finite.
 pub(super) fn number(value: f64, decimals: usize) -> String {
+    if !value.is_finite() {
+        return NONE.to_owned();
+    }
     let plain = format!("{:.decimals$}", value.abs());
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
     let is_zero = plain.chars().all(|c| matches!(c, '0' | '.'));
@@ -44,6 +47,17 @@ pub(super) fn measured(value: f64) -> String {
     number(value, decimals)
 }
 
+/// A setting of a knob, as one would type it: `0.7`, `12`.
+pub(super) fn setting(value: f64) -> String {
+    let text = measured(value);
+    if text.contains('.') { trimmed(&text).to_owned() } else { text }
+}
+
+/// Without zeros that say nothing.
+fn trimmed(text: &str) -> &str {
+    text.trim_end_matches('0').trim_end_matches('.')
+}
+
 /// A mean of counts: `7`, or `7.3` where the seeds differ.
 pub(super) fn counted(value: f64) -> String {
     let whole = (value - value.round()).abs() < 1e-9;
@@ -56,11 +70,10 @@ pub(super) fn percent(share: f64) -> String {
     if text == "100.00" && share < 1.0 { ">99.99".to_owned() } else { text }
 }
 
-/// A share as written in a sentence: `99 %`, `99.5 %`.
+/// A share as written in a sentence: `99%`, `99.5%`; no space, at which a line could break.
 pub(super) fn share(value: f64) -> String {
     let text = percent(value);
-    let short = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{short} %")
+    format!("{}%", trimmed(&text))
 }
 
 /// The spread of a figure, written as its mean is: ` ±0.12`; nothing with one seed.
@@ -84,7 +97,7 @@ pub(super) fn time(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{counted, measured, number, percent, share, time};
+    use super::{counted, measured, number, percent, setting, share, time};
 
     #[test]
     fn numbers_are_written_for_people() {
@@ -96,15 +109,19 @@ mod tests {
             (measured(0.0), "0.00"),
             (measured(0.0424), "0.042"),
             (measured(345.64), "345.6"),
+            (measured(f64::NAN), "-"),
+            (setting(0.7), "0.7"),
+            (setting(0.0), "0"),
+            (setting(1_200.0), "1,200"),
             (counted(7.0), "7"),
             (counted(7.25), "7.2"),
             (counted(1_234.5), "1,234"),
             (percent(0.958), "95.80"),
             (percent(0.999_999), ">99.99"),
             (percent(1.0), "100.00"),
-            (share(0.99), "99 %"),
-            (share(0.995), "99.5 %"),
-            (share(1.0), "100 %"),
+            (share(0.99), "99%"),
+            (share(0.995), "99.5%"),
+            (share(1.0), "100%"),
             (time(0.1), "100 ms"),
             (time(3.0), "3 s"),
             (time(5_400.0), "90 min"),

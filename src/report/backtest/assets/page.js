@@ -15,7 +15,11 @@ let scatter = null;
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colour = (idx) => css(`--c${idx % COLOURS}`);
-const dash = (idx) => (idx >= COLOURS ? [10, 3, 2, 3] : undefined);
+// Colours repeat with another stroke, and the bound that nobody can choose has one of its own.
+const dash = (idx) => {
+  if (policies[idx].clairvoyant) return [2, 3];
+  return idx >= COLOURS ? [10, 3, 2, 3] : undefined;
+};
 const isNarrow = () => document.documentElement.clientWidth < 600;
 const height = () => (isNarrow() ? 190 : 230);
 const short = (value) => {
@@ -39,15 +43,26 @@ const instant = (at) => (origin === null
   : `${new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`);
 
 const axis = () => ({ stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "12px system-ui, sans-serif" });
+const INCREMENTS = [60, 300, 600, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY];
+// Hours, and below the first instant of each day its date; the same in every country.
+const calendar = (_, splits, axisIdx, space, step) => {
+  let day = "";
+  return splits.map((at) => {
+    const text = new Date(at * 1000).toISOString();
+    const [date, clock] = [text.slice(5, 10), text.slice(11, 16)];
+    const isNew = date !== day;
+    day = date;
+    if (step >= DAY) return date;
+    return isNew ? `${clock}\n${date}` : clock;
+  });
+};
 const timeAxis = () => ({
   ...axis(),
-  space: isNarrow() ? 70 : 80,
-  ...(origin === null && {
-    incrs: [60, 300, 600, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY],
-    values: (_, splits) => splits.map(elapsed),
-  }),
+  space: isNarrow() ? 60 : 80,
+  incrs: INCREMENTS,
+  values: origin === null ? (_, splits) => splits.map(elapsed) : calendar,
 });
-// "1" for 1 and not for 2..9 where decades are narrow: the axis of a logarithm names powers of ten.
+// A logarithm's axis names powers of ten; between them there is no room.
 const powers = (_, splits) => splits.map((value) => (
   value > 0 && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9 ? short(value) : null));
 
@@ -117,7 +132,7 @@ function drawLegend() {
     box.type = "checkbox";
     box.checked = policy.shown;
     policy.swatch = label.appendChild(document.createElement("i"));
-    policy.swatch.className = idx >= COLOURS ? "dashed" : "";
+    policy.swatch.className = dash(idx) ? "dashed" : "";
     label.append(policy.name);
     policy.cells = [cell(row), cell(row), cell(row)];
     row.className = policy.shown ? "" : "off";
@@ -196,7 +211,7 @@ function drawScatter() {
   }, [all.map((it) => it.hours), ...series.map((it) => it.data)], box);
 }
 
-// Names beside the large marks, where there is room: right, left, above, below, or nowhere.
+// Names beside the large marks, where there is room: right, left, above, below, farther off, or nowhere.
 function name(u, all, names) {
   const { ctx, bbox } = u;
   const ratio = uPlot.pxRatio;
@@ -221,6 +236,8 @@ function name(u, all, names) {
       [left + gap, top - tall / 2], [left - gap - wide, top - tall / 2],
       [left - wide / 2, top - gap - tall], [left - wide / 2, top + gap],
       [left + gap, top - gap - tall], [left + gap, top + gap],
+      [left - wide - gap, top - gap - tall], [left - wide - gap, top + gap],
+      [left + 2 * gap, top - 2.5 * tall], [left + 2 * gap, top + 1.5 * tall],
     ].map(([l, t]) => ({ left: l, right: l + wide, top: t, bottom: t + tall }));
     const spot = spots.find((s) => s.left >= bbox.left && s.right <= bbox.left + bbox.width
       && s.top >= bbox.top && s.bottom <= bbox.top + bbox.height && taken.every((other) => free(s, other)));
