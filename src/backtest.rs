@@ -49,8 +49,8 @@ pub struct Outcome {
 /// Options that do not fit together, a history that cannot be read or has nothing to replay.
 pub fn run(options: &Options, listener: Listener<'_>) -> Result<Outcome, Error> {
     stage::agree(options.replicas)?;
-    listener(Progress::Phase("reading the history"));
-    let recorded = read::read(options)?;
+    let settings = stage::settings(options);
+    let recorded = read::read(options, &settings, listener)?;
     let arrivals = recorded.arrivals(options.seeds.first, options.rate_scale)?;
     #[expect(clippy::expect_used, reason = "what is refused does not depend on the seed")]
     let draw = |seed| recorded.arrivals(seed, options.rate_scale).expect("one seed was drawn");
@@ -58,12 +58,13 @@ pub fn run(options: &Options, listener: Listener<'_>) -> Result<Outcome, Error> 
     let origin = recorded.begins.unwrap_or(A_MONDAY);
     let history = History { name, origin, length, draw: &draw };
     listener(Progress::Phase("measuring what a replica carries"));
-    let stage = Stage::set(options, history, &arrivals)?;
+    let stage = Stage::set(options, settings, history, &arrivals)?;
     let begins = recorded.begins.map_or(0, Timestamp::unix_ms);
     let trace = history::told(name, begins, length, &arrivals);
     drop(arrivals);
     let plan = Plan {
         policies: &options.policies,
+        knobs: &options.knobs,
         seeds: options.seeds,
         sweep: options.sweep,
         slo_target: options.slo_target,

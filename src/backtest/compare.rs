@@ -30,6 +30,8 @@ pub(super) struct Job {
 pub(super) struct Plan<'a> {
     /// The policies, each once.
     pub(super) policies: &'a [&'static Policy],
+    /// Settings in place of the policies' own.
+    pub(super) knobs: &'a [(&'static str, f64)],
     /// Which seeds are run.
     pub(super) seeds: Seeds,
     /// Whether every setting of every knob is tried.
@@ -97,10 +99,22 @@ pub(super) fn compare(
 }
 
 impl Plan<'_> {
-    /// The clairvoyant's knob is searched: it stands for what was possible, not for a setting.
+    /// The setting of a policy's knob; `None`: it has none.
+    fn knob(&self, policy: &Policy) -> Option<f64> {
+        let given = self.knobs.iter().rev().find(|(name, _)| *name == policy.name);
+        policy.knob.map(|knob| given.map_or(knob.default, |(_, value)| *value))
+    }
+
+    /// The clairvoyant's knob is searched, unless it is given: it stands for what was possible, not
+    /// for a setting.
+    fn is_searched(&self, policy: &Policy) -> bool {
+        let given = self.knobs.iter().any(|(name, _)| *name == policy.name);
+        policy.name == CLAIRVOYANT && policy.knob.is_some() && !given
+    }
+
     fn searched(&self) -> impl Iterator<Item = (usize, Search)> {
         let all = self.policies.iter().enumerate();
-        all.filter(|(_, policy)| policy.name == CLAIRVOYANT)
+        all.filter(|(_, policy)| self.is_searched(policy))
             .filter_map(|(idx, policy)| Some((idx, Search::over(policy.knob?.values))))
     }
 
@@ -108,11 +122,10 @@ impl Plan<'_> {
     fn fixed(&self) -> Vec<(usize, f64)> {
         let mut settings = Vec::new();
         for (idx, policy) in self.policies.iter().enumerate() {
-            let knob = policy.knob;
-            if policy.name != CLAIRVOYANT || knob.is_none() {
-                settings.push((idx, knob.map_or(0.0, |knob| knob.default)));
+            if !self.is_searched(policy) {
+                settings.push((idx, self.knob(policy).unwrap_or(0.0)));
             }
-            let swept = knob.filter(|_| self.sweep).map_or(&[][..], |knob| knob.values);
+            let swept = policy.knob.filter(|_| self.sweep).map_or(&[][..], |knob| knob.values);
             settings.extend(swept.iter().map(|value| (idx, *value)));
         }
         let mut seen = Vec::new();
@@ -171,7 +184,7 @@ impl Runs<'_> {
         let entries = self.plan.policies.iter().enumerate().map(|(idx, policy)| {
             let search = searches.iter().find(|(searched, _)| *searched == idx);
             let searched = search.and_then(|(_, search)| search.decided());
-            let knob = searched.or(policy.knob.map(|knob| knob.default));
+            let knob = searched.or(self.plan.knob(policy));
             self.entry(idx, policy, knob)
         });
         Found { entries: entries.collect(), sweep: self.points(), broken: self.broken() }
@@ -262,6 +275,8 @@ mod tests {
             simplifications: &["simpler"],
             knob,
             every: Duration::from_secs(15),
+            quantile: None,
+            scrape: None,
             actuator: |_| Actuator::Direct,
             law: |_, _| Box::new(Nothing),
         }
@@ -286,9 +301,18 @@ mod tests {
     }
 
     fn run(policies: &[&'static Policy], sweep: bool, threads: usize) -> (Found, u64, u64) {
+        run_at(policies, &[], sweep, threads)
+    }
+
+    fn run_at(
+        policies: &[&'static Policy],
+        knobs: &[(&'static str, f64)],
+        sweep: bool,
+        threads: usize,
+    ) -> (Found, u64, u64) {
         let seeds = Seeds { first: 5, count: NonZero::new(3).unwrap() };
         let threads = NonZero::new(threads).unwrap();
-        let plan = Plan { policies, seeds, sweep, slo_target: 0.95, threads };
+        let plan = Plan { policies, knobs, seeds, sweep, slo_target: 0.95, threads };
         let told = Mutex::new((0, 0));
         let found = compare(plan, &trial, &|progress| {
             let mut told = told.lock().unwrap();
@@ -337,6 +361,16 @@ mod tests {
     }
 
     #[test]
+    fn a_knob_that_is_given_is_neither_searched_nor_left_at_its_default() {
+        let knobs = [("swept", 0.3), ("oracle", 0.5), ("swept", 0.4), ("flat", 9.0)];
+        let (found, planned, done) = run_at(&[&FLAT, &SWEPT, &ORACLE], &knobs, false, 2);
+        let knobs: Vec<_> = found.entries.iter().map(|entry| entry.knob.clone()).collect();
+        let expected = |value| Some(("headroom".to_owned(), value));
+        assert_eq!(knobs, [None, expected(0.4), expected(0.5)]);
+        assert_eq!((planned, done), (9, 9));
+    }
+
+    #[test]
     fn the_number_of_threads_changes_nothing() {
         let all = [1, 2, 8].map(|threads| {
             let (found, ..) = run(&[&FLAT, &SWEPT, &ORACLE], true, threads);
@@ -350,7 +384,7 @@ mod tests {
         let seeds = Seeds { first: 7, count: NonZero::<u32>::MIN };
         let threads = NonZero::<usize>::MIN;
         let policies = &[&SWEPT];
-        let plan = Plan { policies, seeds, sweep: false, slo_target: 0.9, threads };
+        let plan = Plan { policies, knobs: &[], seeds, sweep: false, slo_target: 0.9, threads };
         let breaks = |_: &Job| Trial { broken: vec!["not finite".to_owned()], ..Trial::default() };
         let found = compare(plan, &breaks, &|_| {});
         assert_eq!(found.broken, ["swept at 0.7, seed 7: not finite"]);

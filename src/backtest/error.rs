@@ -45,7 +45,10 @@ pub enum Error {
         history: String,
     },
     /// A key of the trigger that means nothing here.
-    #[error("--metadata {key} does not act in a backtest: use one of {known}")]
+    #[error(
+        "--metadata {key} does not act in a backtest; those that do: {known}; limits, objectives \
+         and headroom are flags (--min-replicas, --ttft, --knob prescale-reactive=0.8)"
+    )]
     InertKey {
         /// The key.
         key: String,

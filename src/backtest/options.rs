@@ -97,6 +97,8 @@ pub struct Options {
     pub metadata: Vec<(String, String)>,
     /// The policies, in the order of the table, at least one.
     pub policies: Vec<&'static Policy>,
+    /// Settings of knobs in place of the policies' own defaults; the last of a policy counts.
+    pub knobs: Vec<(&'static str, f64)>,
     /// The attainment aimed at, above 0, at most 1.
     pub slo_target: f64,
     /// Whether every setting of every knob is tried.

@@ -7,29 +7,56 @@ use crate::backtest::input::{
     Question, Recorded, Sizes, generate, read_file, read_prometheus,
 };
 use crate::backtest::options::{Options, Source, Tokens};
+use crate::backtest::progress::{Listener, Progress};
+use crate::clock::Clock;
 use crate::engine::replay::knee::knee;
 use crate::engine::replay::profile::Settings;
 use crate::engine::replay::request::Arrival;
 use crate::engine::replay::shapes::{Parameters, SHAPES};
+use crate::source::config::DatasourceConfig;
+use crate::source::history::Progress as Stages;
+
+const READING: &str = "reading the history";
 
 /// Heights of generators are in pods; one of them carries this share of what this hardware carries at
 /// saturation. That of the published ramp: 1.1 of 1.45 requests per second.
 const POD_SHARE: f64 = 0.75;
 
 /// Reads it, with `settings` for those whose height is in pods.
-pub(super) fn read(options: &Options, settings: &Settings) -> Result<Recorded, Error> {
-    let default = Sizes::default();
+pub(super) fn read(
+    options: &Options,
+    settings: &Settings,
+    listener: Listener<'_>,
+) -> Result<Recorded, Error> {
+    let usual = sizes(options.tokens, Sizes::default());
+    listener(Progress::Phase(READING));
     match &options.source {
-        Source::File(path) => Ok(read_file(path, sizes(options.tokens, default))?),
+        Source::File(path) => Ok(read_file(path, usual)?),
         Source::Prometheus { url, query, range } => {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(Error::Runtime)?;
-            let question = Question { url, query, range: *range };
-            let sizes = sizes(options.tokens, default);
-            Ok(runtime.block_on(read_prometheus(question, sizes))?)
+            let clock = Clock::system();
+            let question = Question {
+                datasource: DatasourceConfig::at(url.clone()),
+                query: query.clone(),
+                range: *range,
+                end: clock.now(),
+            };
+            asked(&question, usual, &clock, listener)
         }
         Source::Generator { name, days } => made_up(name, *days, options.tokens, settings),
     }
+}
+
+fn asked(
+    question: &Question,
+    sizes: Sizes,
+    clock: &Clock,
+    listener: Listener<'_>,
+) -> Result<Recorded, Error> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let mut told = |Stages { done, all }| {
+        listener(Progress::Phase(&format!("{READING}, part {done} of {all}")));
+    };
+    Ok(runtime.block_on(read_prometheus(question, sizes, clock, &mut told))?)
 }
 
 fn sizes(Tokens { prompt, output, cached }: Tokens, default: Sizes) -> Sizes {

@@ -12,7 +12,7 @@ use crate::backtest::history::{Rates, need, rates, sample};
 use crate::backtest::options::{Options, Replicas};
 use crate::backtest::trigger::{self, Frame};
 use crate::engine::replay::knee::knee;
-use crate::engine::replay::policy::Context;
+use crate::engine::replay::policy::{Context, Policy};
 use crate::engine::replay::profile::Settings;
 use crate::engine::replay::request::Arrival;
 use crate::engine::replay::run::{Scene, run};
@@ -32,12 +32,15 @@ pub const REPLICAS_MAX: u32 = 1000;
 /// Kubernetes' 30 s, too short for an answer of minutes; two minutes finish nearly all.
 const GRACE: Duration = Duration::from_mins(2);
 
-/// What a Prometheus shows of the pods: scraped every 15 s, `rate(..[2m])`, the 95th percentile.
-const PIPELINE: Pipeline = Pipeline {
-    interval: Duration::from_secs(15),
-    window: Duration::from_mins(2),
-    quantile: 0.95,
-};
+/// What a Prometheus shows of the pods where a policy's source says nothing else: scraped every 15 s,
+/// `rate(..[2m])`, the 95th percentile.
+fn pipeline(policy: &Policy) -> Pipeline {
+    Pipeline {
+        interval: policy.scrape.unwrap_or(Duration::from_secs(15)),
+        window: Duration::from_mins(2),
+        quantile: policy.quantile.unwrap_or(0.95),
+    }
+}
 
 /// Requests by seed.
 pub(super) type Draw<'a> = &'a (dyn Fn(u64) -> Arc<[Arrival]> + Sync);
@@ -72,13 +75,13 @@ impl<'a> Stage<'a> {
     /// The world of `options` for `history`, whose requests with the first seed are `arrivals`.
     pub(super) fn set(
         options: &Options,
+        settings: Settings,
         history: History<'a>,
         arrivals: &[Arrival],
     ) -> Result<Self, Error> {
         if arrivals.is_empty() {
             return Err(Error::NoArrivals(history.name.to_owned()));
         }
-        let settings = settings(options);
         let knee = knee(&settings, &sample(arrivals));
         if !(knee.is_finite() && knee > 0.0) {
             let profile = options.profile.name.clone();
@@ -106,7 +109,7 @@ impl<'a> Stage<'a> {
             objectives: self.settings.objectives,
             initial: self.initial,
             seed: job.seed,
-            pipeline: PIPELINE,
+            pipeline: pipeline(job.policy),
             settings: self.settings.clone(),
             limits: self.limits,
             disturbances: Vec::new(),
@@ -129,7 +132,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn settings(options: &Options) -> Settings {
+/// The surroundings of the workload, as asked for.
+pub(super) fn settings(options: &Options) -> Settings {
     Settings {
         profile: options.profile.clone(),
         cold_start: options.cold_start,

@@ -11,8 +11,8 @@ use crate::engine::setup::Setup;
 use crate::spec::{self, Limits, Span};
 
 /// Keys that change a decision and need nothing that the world has not. The others say where to read
-/// from, or belong to the forecast; limits and strategy are given by the flags.
-const ACTING: [&str; 17] = [
+/// from, or belong to the forecast; limits, strategy and headroom are given by the flags.
+const ACTING: [&str; 16] = [
     "profile",
     "queueDepth",
     "concurrency",
@@ -27,7 +27,6 @@ const ACTING: [&str; 17] = [
     "idleAfter",
     "activationTimeout",
     "scaleUpForward",
-    "headroom",
     "onNoData",
     "hpaTolerance",
 ];
@@ -113,9 +112,9 @@ mod tests {
 
     #[test]
     fn own_keys_win_and_a_profile_seeds_the_capacity() {
-        let keys = own(&[("headroom", "80%"), ("profile", "llama-3-8b-h100"), ("ttft", "1s")]);
+        let keys = own(&[("kvCache", "80%"), ("profile", "llama-3-8b-h100"), ("ttft", "1s")]);
         let setup = setup(FRAME, &keys).unwrap();
-        assert!((setup.headroom.get() - 0.8).abs() < 1e-12);
+        assert!((setup.targets.kv_cache.unwrap().get() - 0.8).abs() < 1e-12);
         assert!(setup.capacity.kv_tokens.is_some());
         assert_eq!(setup.objectives.ttft, Some(Duration::from_secs(1)));
     }
@@ -125,8 +124,9 @@ mod tests {
         let rows = [
             ("endpoints", "dns://a:80/metrics", "endpoints does not act in a backtest"),
             ("maxReplicas", "5", "maxReplicas does not act"),
-            ("headrom", "0.7", "headroom"),
-            ("headroom", "70", "is ambiguous"),
+            ("headroom", "0.7", "headroom does not act"),
+            ("kvcache", "0.7", "kvCache"),
+            ("kvCache", "70", "is ambiguous"),
         ];
         for (key, value, expected) in rows {
             let error = setup(FRAME, &own(&[(key, value)])).unwrap_err().to_string();

@@ -24,7 +24,7 @@ use crate::backtest::options::{Options, Replicas, Seeds, Source, Tokens};
 use crate::backtest::{self as engine, Outcome, REPLICAS_MAX};
 use crate::cli::backtest::progress::Bar;
 use crate::cli::exit::Exit;
-use crate::engine::replay::policies::POLICIES;
+use crate::engine::replay::policy::POLICIES;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
 use crate::engine::units::Ratio;
@@ -153,7 +153,11 @@ pub(super) struct Args {
     /// Also run every policy at every setting of its knob
     #[arg(long, help_heading = "Comparison")]
     sweep: bool,
-    /// Metadata of prescale's trigger, such as headroom=80%; may be repeated
+    /// Run a policy at this setting of its knob, such as keda-queue=8; may be repeated
+    #[arg(long, value_name = "POLICY=VALUE", value_parser = words::knob)]
+    #[arg(help_heading = "Comparison")]
+    knob: Vec<(&'static str, f64)>,
+    /// Metadata of prescale's trigger, such as kvCache=80%; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse::metadata)]
     #[arg(help_heading = "Comparison")]
     metadata: Vec<(String, String)>,
@@ -261,7 +265,8 @@ fn options(args: Args) -> Options {
             max: args.max_replicas,
         },
         metadata: args.metadata,
-        policies: choose(&args.policy, &POLICIES),
+        policies: choose(&args.policy, POLICIES),
+        knobs: args.knob,
         slo_target: args.slo_target,
         sweep: args.sweep,
         seeds: Seeds { first: args.seed, count: args.seeds },

@@ -74,7 +74,7 @@ pub(super) fn seeds(text: &str) -> Result<NonZero<u32>, String> {
 pub(super) fn metadata(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("must be KEY=VALUE, such as headroom=80%".to_owned()),
+        _ => Err("must be KEY=VALUE, such as kvCache=80%".to_owned()),
     }
 }
 

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use crate::backtest::choose::{FORECASTING, USUAL};
 use crate::backtest::input::shapes;
-use crate::engine::replay::policies::POLICIES;
+use crate::engine::replay::policy::POLICIES;
 use crate::engine::replay::profile::Profile;
 
 /// Every policy with its source, its knob and what is simplified; a star marks the usual ones.
 pub(super) fn policies() -> String {
     let mut text = String::new();
-    for policy in &POLICIES {
+    for policy in POLICIES {
         let star = if USUAL.contains(&policy.name) { " *" } else { "" };
         line(&mut text, format_args!("{}{star}", policy.name));
         line(&mut text, format_args!("  {}", policy.about));

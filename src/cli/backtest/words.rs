@@ -10,8 +10,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::backtest::choose::FORECASTING;
 use crate::backtest::input::shapes;
-use crate::cli::backtest::parse::is_file;
-use crate::engine::replay::policies::POLICIES;
+use crate::cli::backtest::parse::{is_file, positive};
+use crate::engine::replay::policy::{POLICIES, Policy};
 use crate::engine::replay::profile::Profile;
 
 /// Largest profile read: a dozen numbers.
@@ -32,6 +32,24 @@ pub(super) fn policies() -> impl TypedValueParser<Value = String> {
     })
 }
 
+/// `POLICY=VALUE` of a policy that has a knob.
+pub(super) fn knob(text: &str) -> Result<(&'static str, f64), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("must be POLICY=VALUE, such as keda-queue=8".to_owned());
+    };
+    let turned: Vec<&Policy> = POLICIES.iter().filter(|policy| policy.knob.is_some()).collect();
+    let Some(policy) = turned.iter().find(|policy| policy.name == name) else {
+        let names: Vec<&str> = turned.iter().map(|policy| policy.name).collect();
+        return Err(format!("no such policy has a knob; those that do: {}", names.join(", ")));
+    };
+    let value = positive(value)?;
+    // A share of a replica; other knobs may be any number.
+    if policy.name.starts_with("prescale-") && value > 1.0 {
+        return Err("must be above 0, at most 1".to_owned());
+    }
+    Ok((policy.name, value))
+}
+
 /// The generators there are.
 pub(super) fn generators() -> PossibleValuesParser {
     PossibleValuesParser::new(shapes().map(|(name, about)| PossibleValue::new(name).help(about)))
@@ -43,8 +61,8 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
         if is_file(text) || Path::new(text).is_file() {
             return read(Path::new(text));
         }
-        let names: Vec<&str> = Profile::names().collect();
-        let meant = crate::spec::closest(text, &names);
+        let names = Profile::names();
+        let meant = crate::spec::closest(text, names);
         let meant = meant.map_or_else(String::new, |name| format!("did you mean {name}? "));
         return Err(format!("is unknown: {meant}one of {}, or a YAML file", names.join(", ")));
     };
@@ -59,7 +77,7 @@ fn read(path: &Path) -> Result<Profile, String> {
         .map_err(|error| format!("cannot be read: {error}"))?;
     let profile: Profile = serde_saphyr::from_str(&text)
         .map_err(|error| format!("is not a profile: {}", crate::report::one_line(&error.to_string())))?;
-    profile.validate().map_err(|error| error.to_string())?;
+    profile.validate().map_err(|faults| faults.join("; "))?;
     Ok(profile)
 }
 
