@@ -24,13 +24,11 @@ use crate::backtest::error::Error;
 use crate::backtest::options::Options;
 use crate::backtest::progress::{Listener, Progress};
 use crate::backtest::stage::{History, Stage};
+use crate::engine::replay::shapes::BEGINS;
 use crate::engine::units::Timestamp;
 use crate::report::backtest::{self, Backtest, World};
 
 pub use stage::REPLICAS_MAX;
-
-/// When a history that hides its date is replayed: midnight of Monday, 1 January 2024, UTC.
-const A_MONDAY: Timestamp = Timestamp::from_unix_ms(1_704_067_200_000);
 
 /// What a backtest came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +53,8 @@ pub fn run(options: &Options, listener: Listener<'_>) -> Result<Outcome, Error> 
     #[expect(clippy::expect_used, reason = "what is refused does not depend on the seed")]
     let draw = |seed| recorded.arrivals(seed, options.rate_scale).expect("one seed was drawn");
     let (name, length) = (recorded.name.as_str(), recorded.length);
-    let origin = recorded.begins.unwrap_or(A_MONDAY);
+    // One that hides its date begins on some Monday at midnight.
+    let origin = recorded.begins.unwrap_or(BEGINS);
     let history = History { name, origin, length, draw: &draw };
     listener(Progress::Phase("measuring what a replica carries"));
     let stage = Stage::set(options, settings, history, &arrivals)?;

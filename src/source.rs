@@ -16,6 +16,7 @@ pub mod assemble;
 pub mod plan;
 pub mod tenancy;
 
+pub mod history;
 pub mod prometheus;
 
 mod parts;

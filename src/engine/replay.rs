@@ -22,5 +22,6 @@ pub mod request;
 pub mod run;
 pub mod score;
 pub mod scrape;
+pub mod shapes;
 pub mod traffic;
 pub mod world;

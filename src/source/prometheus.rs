@@ -129,7 +129,35 @@ impl Datasource {
         self.flights.answer(query, at, || self.ask_once(query, at)).await
     }
 
+    /// The answer to `query` at every `step` of `span`, both ends included; never from memory.
+    ///
+    /// # Errors
+    /// With what kept it.
+    pub async fn ask_range(
+        &self,
+        query: &str,
+        span: (Timestamp, Timestamp),
+        step: Duration,
+    ) -> Result<Arc<Answer>, Unanswered> {
+        self.send(self.api.range(query, span, step)).await
+    }
+
+    /// How long this datasource is not to be asked, as of now; at most a minute.
+    #[must_use]
+    pub fn pause(&self) -> Duration {
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.pause(self.clock.now())
+    }
+
     async fn ask_once(&self, query: &str, at: Timestamp) -> Result<Arc<Answer>, Unanswered> {
+        self.send(self.api.query(query, at)).await
+    }
+
+    /// Sends `request` when there is a slot and leave, and counts how it ends.
+    async fn send(
+        &self,
+        request: impl Future<Output = Result<Answer, Failure>>,
+    ) -> Result<Arc<Answer>, Unanswered> {
         let asked = self.clock.now();
         // Our own queue is bounded like the query itself, and is not the server's failure.
         let slot = tokio::time::timeout(self.timeout, self.slots.acquire()).await;
@@ -137,7 +165,7 @@ impl Datasource {
             return Err(Unanswered { kind: FaultKind::Timeout, open: false });
         };
         let leave = Guard::take(self)?;
-        let outcome = self.api.query(query, at).await;
+        let outcome = request.await;
         let failure = outcome.as_ref().err().copied();
         leave.settle(failure);
         let took = self.clock.real(self.clock.now().since(asked));

@@ -64,6 +64,7 @@ enum Credentials {
 pub(crate) struct Api {
     client: Client,
     url: Url,
+    range_url: Url,
     headers: HeaderMap,
     credentials: Credentials,
     timeout: Duration,
@@ -88,7 +89,8 @@ impl Api {
     ) -> Result<Self, Error> {
         Ok(Self {
             client: client(name, config, timeout)?,
-            url: endpoint(name, &config.url)?,
+            url: endpoint(name, &config.url, "query")?,
+            range_url: endpoint(name, &config.url, "query_range")?,
             headers: headers(name, &config.headers)?,
             credentials: credentials(name, config)?,
             timeout,
@@ -100,14 +102,34 @@ impl Api {
     /// # Errors
     /// With the kind of what kept the answer, never its text.
     pub(crate) async fn query(&self, query: &str, at: Timestamp) -> Result<Answer, Failure> {
+        self.send(&self.url, form(query, &[("time", &seconds_of(at))], self.timeout)).await
+    }
+
+    /// Asks `query` at every `step` of `span`, both ends included.
+    ///
+    /// # Errors
+    /// As for [`Self::query`].
+    pub(crate) async fn range(
+        &self,
+        query: &str,
+        (start, end): (Timestamp, Timestamp),
+        step: Duration,
+    ) -> Result<Answer, Failure> {
+        let (start, end) = (seconds_of(start), seconds_of(end));
+        let step = step.as_secs_f64().to_string();
+        let fields = [("start", start.as_str()), ("end", &end), ("step", &step)];
+        self.send(&self.range_url, form(query, &fields, self.timeout)).await
+    }
+
+    async fn send(&self, url: &Url, form: String) -> Result<Answer, Failure> {
         let request = self
             .client
-            .post(self.url.clone())
+            .post(url.clone())
             .headers(self.headers.clone())
             .header(ACCEPT, "application/json")
             .header(ACCEPT_ENCODING, "gzip")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form(query, at, self.timeout));
+            .body(form);
         let request = match &self.credentials {
             Credentials::None => request,
             Credentials::Bearer(token) => request.bearer_auth(token.current().expose_secret()),
@@ -256,13 +278,17 @@ fn handshake_failed(io: &std::io::Error) -> bool {
     })
 }
 
-fn form(query: &str, at: Timestamp, timeout: Duration) -> String {
-    let milliseconds = at.unix_ms();
-    let time = format!("{}.{:03}", milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000));
+fn form(query: &str, fields: &[(&str, &str)], timeout: Duration) -> String {
     let timeout = format!("{}ms", timeout.as_millis());
-    [("query", query), ("time", &time), ("timeout", &timeout)]
-        .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
-        .join("&")
+    let all = [("query", query)].into_iter().chain(fields.iter().copied());
+    let all = all.chain([("timeout", timeout.as_str())]);
+    let pairs = all.map(|(name, value)| format!("{name}={}", percent_encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+fn seconds_of(at: Timestamp) -> String {
+    let milliseconds = at.unix_ms();
+    format!("{}.{:03}", milliseconds.div_euclid(1000), milliseconds.rem_euclid(1000))
 }
 
 fn percent_encoded(text: &str) -> String {
@@ -279,7 +305,7 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-fn endpoint(name: &str, text: &str) -> Result<Url, Error> {
+fn endpoint(name: &str, text: &str, of_api: &str) -> Result<Url, Error> {
     let wrong = || Error::Url { name: name.to_owned() };
     let mut url = Url::parse(text).map_err(|_| wrong())?;
     let bare = url.username().is_empty()
@@ -289,7 +315,7 @@ fn endpoint(name: &str, text: &str) -> Result<Url, Error> {
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !bare {
         return Err(wrong());
     }
-    let path = format!("{}/api/v1/query", url.path().trim_end_matches('/'));
+    let path = format!("{}/api/v1/{of_api}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
 }
@@ -361,7 +387,7 @@ mod tests {
 
     use http::StatusCode;
 
-    use super::{FaultKind, endpoint, form, headers, judged};
+    use super::{FaultKind, endpoint, form, headers, judged, seconds_of};
     use crate::engine::units::Timestamp;
 
     #[test]
@@ -381,10 +407,10 @@ mod tests {
             ("", None),
         ];
         for (text, expected) in rows {
-            let read = endpoint("main", text).ok().map(|url| url.to_string());
+            let read = endpoint("main", text, "query").ok().map(|url| url.to_string());
             assert_eq!(read.as_deref(), expected, "{text}");
         }
-        let error = endpoint("main", "http://user:secret@prometheus").expect_err("refused");
+        let error = endpoint("main", "http://user:secret@prometheus", "query").expect_err("refused");
         assert!(!error.to_string().contains("secret"));
     }
 
@@ -392,7 +418,7 @@ mod tests {
     fn queries_are_sent_as_a_form_with_the_time_of_the_tick() {
         let at = Timestamp::from_unix_ms(1_700_000_000_250);
         assert_eq!(
-            form("a{b=\"c d\"}+1", at, Duration::from_secs(5)),
+            form("a{b=\"c d\"}+1", &[("time", &seconds_of(at))], Duration::from_secs(5)),
             "query=a%7Bb%3D%22c%20d%22%7D%2B1&time=1700000000.250&timeout=5000ms"
         );
     }

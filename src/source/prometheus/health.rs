@@ -63,6 +63,12 @@ impl Health {
         Ok(Leave { failures: self.failures, probe: open })
     }
 
+    /// How long from `now` there is no leave; zero when there is, or while a probe is under way.
+    #[must_use]
+    pub(crate) fn pause(&self, now: Timestamp) -> Duration {
+        Some(self.not_before.since(now)).filter(|pause| *pause <= PAUSE_MAX).unwrap_or_default()
+    }
+
     /// The datasource answered, whatever it answered.
     pub(crate) fn answered(&mut self) {
         *self = Self::default();

@@ -1,0 +1,182 @@
+//! A CSV file, plain or gzip'd, read line by line: cells by column name, faults by line.
+//!
+//! Given a path, it promises never to hold more than a line of the file, and an end: what is
+//! decompressed is limited, so are lines. What columns mean is left to others.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, StringRecord, Trim};
+use flate2::bufread::MultiGzDecoder;
+
+use crate::backtest::input::error::{InputError, shown};
+
+/// Text of a trace at most, unpacked: ten times the largest public one at hand.
+const BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of a line at most: traces have a dozen columns, the reader holds a line in memory.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The first bytes of a gzip'd file, whatever it is called.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// An open table, before its first line.
+pub(crate) struct Table {
+    path: PathBuf,
+    names: Vec<String>,
+    reader: csv::Reader<Limited<Box<dyn Read>>>,
+    record: ByteRecord,
+    line: u64,
+}
+
+impl Table {
+    /// Opens the file and reads the names of its columns.
+    ///
+    /// # Errors
+    /// When it cannot be read, or two columns have one name.
+    pub(crate) fn open(path: &Path) -> Result<Self, InputError> {
+        let failed = |source| InputError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        let mut plain = BufReader::new(file);
+        let packed = plain.fill_buf().map_err(failed)?.starts_with(&GZIP);
+        let text: Box<dyn Read> =
+            if packed { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(Limited::new(text));
+        let names = reader.headers().map(names).map_err(|error| fault(path, 0, error))?;
+        let twice = names.iter().enumerate().find(|(idx, name)| names[..*idx].contains(name));
+        if let Some((_, name)) = twice {
+            let problem = format!("column {name:?} is there twice");
+            return Err(InputError::Columns { path: path.to_owned(), problem });
+        }
+        Ok(Self { path: path.to_owned(), names, reader, record: ByteRecord::new(), line: 1 })
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the columns, in lower case.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Where the column of this name is.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|other| other == name)
+    }
+
+    /// Goes to the next line; false at the end of the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read on, or the line has more or fewer cells than there are columns.
+    pub(crate) fn advance(&mut self) -> Result<bool, InputError> {
+        let more = self.reader.read_byte_record(&mut self.record);
+        let more = more.map_err(|error| fault(&self.path, self.line, error))?;
+        self.line = self.record.position().map_or(self.line, csv::Position::line);
+        Ok(more)
+    }
+
+    /// The line's text in a column.
+    pub(crate) fn cell(&self, column: usize) -> &[u8] {
+        self.record.get(column).unwrap_or_default()
+    }
+
+    /// The line's number in a column, from 0 to `most`; `None` for a blank.
+    ///
+    /// # Errors
+    /// For anything else.
+    pub(crate) fn number(&self, column: usize, most: f64) -> Result<Option<f64>, InputError> {
+        let cell = self.cell(column);
+        if cell.is_empty() {
+            return Ok(None);
+        }
+        let number = std::str::from_utf8(cell).ok().and_then(|text| text.parse::<f64>().ok());
+        let within = number.filter(|number| (0.0..=most).contains(number));
+        let accepted = || format!("accepted is a number from 0 to {most}");
+        within.map(Some).ok_or_else(|| self.refused(column, accepted()))
+    }
+
+    /// The fault of this line's value in a column.
+    pub(crate) fn refused(&self, column: usize, problem: String) -> InputError {
+        InputError::Value {
+            path: self.path.clone(),
+            line: self.line,
+            column: self.names.get(column).cloned().unwrap_or_default(),
+            value: shown(self.cell(column)),
+            problem,
+        }
+    }
+
+    /// A fault of the trace as a whole.
+    pub(crate) fn unusable(&self, problem: String) -> InputError {
+        InputError::Whole { path: self.path.clone(), problem }
+    }
+}
+
+fn names(record: &StringRecord) -> Vec<String> {
+    record.iter().map(str::to_ascii_lowercase).collect()
+}
+
+/// What the reader says, with its place.
+fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
+    let path = path.to_owned();
+    let place = error.position().map_or(line, csv::Position::line);
+    match error.into_kind() {
+        ErrorKind::Io(source) => InputError::Read { path, line, source },
+        ErrorKind::UnequalLengths { expected_len, len, .. } => InputError::Value {
+            path,
+            line: place,
+            column: "cells".to_owned(),
+            value: len.to_string(),
+            problem: format!("accepted are {expected_len}, as many as there are columns"),
+        },
+        other => InputError::Read {
+            path,
+            line: place,
+            source: io::Error::other(csv_text(&other).to_owned()),
+        },
+    }
+}
+
+fn csv_text(kind: &ErrorKind) -> &'static str {
+    if matches!(kind, ErrorKind::Utf8 { .. }) { "not text in UTF-8" } else { "not a CSV file" }
+}
+
+/// A reader that refuses to give more, or longer lines, than a trace has.
+struct Limited<R> {
+    inner: R,
+    bytes: u64,
+    line_bytes: usize,
+}
+
+impl<R> Limited<R> {
+    const fn new(inner: R) -> Self {
+        Self { inner, bytes: 0, line_bytes: 0 }
+    }
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let given = buffer.get(..count).unwrap_or_default();
+        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        if self.bytes > BYTES_MAX {
+            return Err(io::Error::other("more than 1 GiB of text; cut the trace"));
+        }
+        for part in given.split_inclusive(|byte| *byte == b'\n') {
+            self.line_bytes += part.len();
+            if self.line_bytes > LINE_BYTES_MAX {
+                return Err(io::Error::other("a line of more than 64 KiB; this is not a trace"));
+            }
+            if part.ends_with(b"\n") {
+                self.line_bytes = 0;
+            }
+        }
+        Ok(count)
+    }
+}
