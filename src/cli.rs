@@ -4,6 +4,7 @@
 
 pub mod check;
 
+mod backtest;
 mod completions;
 mod demo;
 mod exit;
@@ -44,6 +45,9 @@ enum Command {
     /// Run the real server before a simulated fleet, KEDA and HPA; no cluster needed
     #[command(after_help = exit::HELP)]
     Demo(crate::demo::Options),
+    /// Replay a history under each policy: SLO attainment, GPU-hours and money, side by side
+    #[command(after_help = after_backtest())]
+    Backtest(Box<backtest::Args>),
     /// Check ScaledObject files: keys, values, and the traps of KEDA
     #[command(after_help = exit::HELP)]
     Check(CheckArgs),
@@ -83,6 +87,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Backtest(args) => backtest::run(*args),
         Command::Check(args) => check(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
@@ -93,6 +98,11 @@ pub fn run() -> ExitCode {
         exit::of(&error)
     });
     ExitCode::from(exit)
+}
+
+/// Examples first: they say more than forty flags.
+fn after_backtest() -> String {
+    format!("{}\n\n{}", backtest::EXAMPLES, exit::HELP)
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {

@@ -50,8 +50,11 @@ pub use fault::{Fault, Faults, Problem};
 pub use forecast::Forecast;
 pub use keys::{KEDA_KEYS, Key, key, keys, reference};
 pub use limit::tick;
+pub(crate) use names::closest;
 pub use quantile::Quantile;
 pub use schedule::Schedule;
+pub(crate) use share::ratio;
+pub(crate) use span::{Span, within as span_within};
 pub use target::{
     Endpoint, Engine, Gateway, LabelMatcher, MatchOp, OwnQuery, SourceRef, Target, WorkloadKind,
     WorkloadRef,

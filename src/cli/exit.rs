@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::backtest;
 use crate::server;
 use crate::source;
 
@@ -23,11 +24,17 @@ Exit codes:
   1  failed while running, or found something wrong
   2  wrong flags, a file that cannot be read or understood, or no datasource to check against";
 
+/// Flags that are right one by one and cannot be followed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
 /// The code of an error: what the user can mend in flags and files is his to mend.
 pub(super) fn of(error: &anyhow::Error) -> Exit {
     let configuration = error.is::<server::config::Error>() || error.is::<source::config::Error>();
     let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
-    if configuration || datasource { Exit::Usage } else { Exit::Failed }
+    let backtest = error.downcast_ref().is_some_and(backtest::error::Error::is_usage);
+    if configuration || datasource || backtest || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
 }
 
 impl From<Exit> for ExitCode {

@@ -1,0 +1,86 @@
+//! Words of `prescale backtest` to values, with what is accepted when they are none.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::engine::replay::profile::ColdStart;
+use crate::engine::units::Ratio;
+use crate::spec;
+
+/// Cold starts by name: one stage each is what people know of their cluster.
+const COLD_STARTS: [(&str, u64); 3] = [("hot", 5), ("warm", 100), ("cold", 420)];
+
+/// A duration in `from..=to`.
+fn between(text: &str, from: Duration, to: Duration) -> Result<Duration, String> {
+    spec::span_within(text, from, to).map_err(|problem| problem.0)
+}
+
+/// An objective: 1 ms to 1 h.
+pub(super) fn objective(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_millis(1), Duration::from_hours(1))
+}
+
+/// How long a gateway holds: 0 (refuses at once) to 1 h.
+pub(super) fn hold(text: &str) -> Result<Duration, String> {
+    between(text, Duration::ZERO, Duration::from_hours(1))
+}
+
+/// How far back: 10 min to 366 d.
+pub(super) fn range(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_mins(10), Duration::from_hours(24 * 366))
+}
+
+/// A cold start by name, or 1 s to 1 h.
+pub(super) fn cold_start(text: &str) -> Result<ColdStart, String> {
+    let named = COLD_STARTS.iter().find(|(name, _)| *name == text);
+    let total = match named {
+        Some((_, seconds)) => Ok(Duration::from_secs(*seconds)),
+        None => between(text, Duration::from_secs(1), Duration::from_hours(1)),
+    };
+    total.map(ColdStart::of).map_err(|problem| format!("{problem}, or hot, warm or cold"))
+}
+
+/// The attainment aimed at: above 0, at most 1.
+pub(super) fn target(text: &str) -> Result<f64, String> {
+    spec::ratio(text).map(Ratio::get).map_err(|problem| problem.0)
+}
+
+/// A share that may be zero.
+pub(super) fn share(text: &str) -> Result<Ratio, String> {
+    match text {
+        "0" | "0%" => Ratio::try_new(0.0).map_err(|error| error.to_string()),
+        text => spec::ratio(text).map_err(|problem| problem.0),
+    }
+}
+
+/// A number above 0, at most a million.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| (1e-6..=1e6).contains(number))
+        .ok_or_else(|| "must be a number above 0, at most 1000000".to_owned())
+}
+
+/// How many seeds: 1 to 1000, all that chance has to say.
+pub(super) fn seeds(text: &str) -> Result<NonZero<u32>, String> {
+    text.parse()
+        .ok()
+        .filter(|count: &NonZero<u32>| count.get() <= 1000)
+        .ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
+}
+
+/// `KEY=VALUE`.
+pub(super) fn metadata(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("must be KEY=VALUE, such as kvCache=80%".to_owned()),
+    }
+}
+
+/// Whether a profile is a file's name, not a profile's.
+pub(super) fn is_file(profile: &str) -> bool {
+    let path = Path::new(profile);
+    let is_yaml = |extension: &std::ffi::OsStr| extension == "yaml" || extension == "yml";
+    path.extension().is_some_and(is_yaml) || path.components().count() > 1
+}

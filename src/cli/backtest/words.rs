@@ -1,0 +1,139 @@
+//! Names on the command line of `prescale backtest`: policies, generators, profiles; and the command
+//! itself, as it can be given again.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use crate::backtest::choose::FORECASTING;
+use crate::backtest::input::shapes;
+use crate::cli::backtest::parse::{is_file, positive};
+use crate::engine::replay::policy::{POLICIES, Policy};
+use crate::engine::replay::profile::Profile;
+
+/// Largest profile read: a dozen numbers.
+const PROFILE_BYTES: u64 = 64 * 1024;
+
+/// Flags that change where the result goes and not what it is.
+const ELSEWHERE: [&str; 5] = ["--html", "--format", "--output", "-o", "--threads"];
+
+/// The policies there are; those to come are known, and refused with the reason.
+pub(super) fn policies() -> impl TypedValueParser<Value = String> {
+    let known = POLICIES.iter().map(|policy| PossibleValue::new(policy.name).help(policy.about));
+    let later = FORECASTING.iter().map(|name| PossibleValue::new(*name).hide(true));
+    PossibleValuesParser::new(known.chain(later)).try_map(|name| {
+        if FORECASTING.contains(&name.as_str()) {
+            return Err("comes with the forecast, which is not part of this version");
+        }
+        Ok(name)
+    })
+}
+
+/// `POLICY=VALUE` of a policy that has a knob.
+pub(super) fn knob(text: &str) -> Result<(&'static str, f64), String> {
+    let Some((name, value)) = text.split_once('=') else {
+        return Err("must be POLICY=VALUE, such as keda-queue=8".to_owned());
+    };
+    let turned: Vec<&Policy> = POLICIES.iter().filter(|policy| policy.knob.is_some()).collect();
+    let Some(policy) = turned.iter().find(|policy| policy.name == name) else {
+        let names: Vec<&str> = turned.iter().map(|policy| policy.name).collect();
+        return Err(format!("no such policy has a knob; those that do: {}", names.join(", ")));
+    };
+    let value = positive(value)?;
+    // A share of a replica; other knobs may be any number.
+    if policy.name.starts_with("prescale-") && value > 1.0 {
+        return Err("must be above 0, at most 1".to_owned());
+    }
+    Ok((policy.name, value))
+}
+
+/// The generators there are.
+pub(super) fn generators() -> PossibleValuesParser {
+    PossibleValuesParser::new(shapes().map(|(name, about)| PossibleValue::new(name).help(about)))
+}
+
+/// A profile by name, or from a YAML file.
+pub(super) fn profile(text: &str) -> Result<Profile, String> {
+    let Some(named) = Profile::named(text) else {
+        if is_file(text) || Path::new(text).is_file() {
+            return read(Path::new(text));
+        }
+        let names = Profile::names();
+        let meant = crate::spec::closest(text, names);
+        let meant = meant.map_or_else(String::new, |name| format!("did you mean {name}? "));
+        return Err(format!("is unknown: {meant}one of {}, or a YAML file", names.join(", ")));
+    };
+    Ok(named)
+}
+
+fn read(path: &Path) -> Result<Profile, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
+    file.take(PROFILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let profile: Profile = serde_saphyr::from_str(&text)
+        .map_err(|error| format!("is not a profile: {}", crate::report::one_line(&error.to_string())))?;
+    profile.validate().map_err(|faults| faults.join("; "))?;
+    Ok(profile)
+}
+
+/// The command that gives the same result again, for a shell; empty where it holds a password.
+pub(super) fn command(words: impl Iterator<Item = OsString>) -> String {
+    let mut words = words.map(|word| word.to_string_lossy().into_owned());
+    let mut shown = vec!["prescale".to_owned()];
+    while let Some(word) = words.next() {
+        let flag = word.split_once('=').map_or(word.as_str(), |(flag, _)| flag);
+        let short = word.starts_with("-o") && !word.starts_with("--");
+        if ELSEWHERE.contains(&flag) || short {
+            // Its value is the next word, unless it is part of this one.
+            if word == flag && !(short && word.len() > 2) {
+                words.next();
+            }
+            continue;
+        }
+        if word.contains("://") && word.contains('@') {
+            return String::new();
+        }
+        shown.push(quoted(word));
+    }
+    shown.join(" ")
+}
+
+/// One word for a POSIX shell.
+fn quoted(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,%+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word;
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn the_command_is_told_without_what_changes_no_result() {
+        let rows: [(&[&str], &str); 6] = [
+            (&["backtest", "--trace", "a b.csv"], "prescale backtest --trace 'a b.csv'"),
+            (
+                &["backtest", "--html", "x.html", "--sweep", "-o", "json", "-ojson", "--threads=2"],
+                "prescale backtest --sweep",
+            ),
+            (
+                &["backtest", "--format", "json", "--seeds", "3"],
+                "prescale backtest --seeds 3",
+            ),
+            (&["backtest", "--query", "sum(x{a='b'})"], "prescale backtest --query 'sum(x{a='\\''b'\\''})'"),
+            (&["backtest", "--prometheus-url", "http://u:p@h"], ""),
+            (&["backtest", "--slo-target", "99%"], "prescale backtest --slo-target 99%"),
+        ];
+        for (words, expected) in rows {
+            assert_eq!(command(words.iter().map(Into::into)), expected, "{words:?}");
+        }
+    }
+}
