@@ -141,6 +141,8 @@ pub(super) fn settings(options: &Options) -> Settings {
         hold: options.hold,
         grace: GRACE,
         objectives: options.objectives,
+        patience: None,
+        max_queued: None,
     }
 }
 

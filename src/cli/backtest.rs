@@ -290,7 +290,7 @@ fn source(args: &Args) -> Source {
 
 /// One where the machine does not say.
 fn cores() -> NonZero<usize> {
-    available_parallelism().unwrap_or(NonZero::MIN)
+    available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 /// Columns of the terminal; a fixed number where there is none, so that equal runs give equal bytes.
