@@ -133,6 +133,7 @@ fn names(record: &StringRecord) -> Vec<String> {
 fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
     let path = path.to_owned();
     let place = error.position().map_or(line, csv::Position::line);
+    let is_text = !matches!(error.kind(), ErrorKind::Utf8 { .. });
     match error.into_kind() {
         ErrorKind::Io(source) => InputError::Read { path, line, source },
         ErrorKind::UnequalLengths { expected_len, len, .. } => InputError::Value {
@@ -142,16 +143,12 @@ fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
             value: len.to_string(),
             problem: format!("accepted are {expected_len}, as many as there are columns"),
         },
-        other => InputError::Read {
+        _ => InputError::Read {
             path,
             line: place,
-            source: io::Error::other(csv_text(&other).to_owned()),
+            source: io::Error::other(if is_text { "not a CSV file" } else { "not text in UTF-8" }),
         },
     }
-}
-
-fn csv_text(kind: &ErrorKind) -> &'static str {
-    if matches!(kind, ErrorKind::Utf8 { .. }) { "not text in UTF-8" } else { "not a CSV file" }
 }
 
 /// A reader that refuses to give more, or longer lines, than a trace has.
