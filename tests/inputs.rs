@@ -24,11 +24,11 @@ use prescale::backtest::input::InputError;
 
 /// An error with all its causes, as the command line shows it.
 fn told(error: &InputError) -> String {
-    let mut text = error.to_string();
+    let mut parts = vec![error.to_string()];
     let mut cause = std::error::Error::source(error);
     while let Some(below) = cause {
-        text += &format!(": {below}");
+        parts.push(below.to_string());
         cause = below.source();
     }
-    text
+    parts.join(": ")
 }

@@ -194,7 +194,7 @@ fn a_factor_is_checked_and_one_that_fits_is_told() {
 
 /// `content` is refused with these words.
 fn check_refused(content: &[u8], words: &str) {
-    let error = read(content).expect_err(words);
+    let Err(error) = read(content) else { panic!("not refused: {words}") };
     let text = told(&error);
     assert!(text.contains(words) && text.contains("trace.csv"), "{text} does not say {words}");
     assert!(text.len() < 600, "{text}");
@@ -262,7 +262,7 @@ fn what_cannot_be_opened_or_is_cut_off_is_told() {
     read(&broken).expect_err("broken in the middle");
     // Two members, as `cat a.gz b.gz` makes, are one file.
     let two = [packed(b"timestamp,requests\n0,3\n"), packed(b"10,4\n")].concat();
-    assert_eq!(read(&two).unwrap().requests(1.0), 7.0);
+    assert_eq!(read(&two).unwrap().arrivals(1, 1.0).unwrap().len(), 7);
 }
 
 #[test]

@@ -133,25 +133,22 @@ fn names(record: &StringRecord) -> Vec<String> {
 fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
     let path = path.to_owned();
     let place = error.position().map_or(line, csv::Position::line);
-    match error.into_kind() {
-        ErrorKind::Io(source) => InputError::Read { path, line, source },
-        ErrorKind::UnequalLengths { expected_len, len, .. } => InputError::Value {
+    if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        return InputError::Value {
             path,
             line: place,
             column: "cells".to_owned(),
             value: len.to_string(),
             problem: format!("accepted are {expected_len}, as many as there are columns"),
-        },
-        other => InputError::Read {
-            path,
-            line: place,
-            source: io::Error::other(csv_text(&other).to_owned()),
-        },
+        };
     }
-}
-
-fn csv_text(kind: &ErrorKind) -> &'static str {
-    if matches!(kind, ErrorKind::Utf8 { .. }) { "not text in UTF-8" } else { "not a CSV file" }
+    let not_text = matches!(error.kind(), ErrorKind::Utf8 { .. });
+    let source = if let ErrorKind::Io(source) = error.into_kind() {
+        source
+    } else {
+        io::Error::other(if not_text { "not text in UTF-8" } else { "not a CSV file" })
+    };
+    InputError::Read { path, line, source }
 }
 
 /// A reader that refuses to give more, or longer lines, than a trace has.
