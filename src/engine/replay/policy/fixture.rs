@@ -96,7 +96,10 @@ pub(super) struct Sight {
 impl Sight {
     /// So many replicas wanted and there, so many of them ready; nothing scraped.
     pub(super) fn new(spec: u32, ready: u32) -> Self {
-        let observation = Observation::empty(Timestamp::from_unix_ms(ORIGIN));
+        let mut observation = Observation::empty(Timestamp::from_unix_ms(ORIGIN));
+        observation.workload.spec_replicas = Some(spec);
+        observation.workload.ready_replicas = Some(ready);
+        observation.workload.phases_known = true;
         Self { observation, spec, pods: spec, ready, age: Duration::ZERO }
     }
 
