@@ -33,7 +33,7 @@ impl Slot {
 
 /// A cron trigger: some hours, and one number of replicas in them.
 #[derive(Debug, Clone)]
-pub struct Hours {
+pub(super) struct Hours {
     busy: Vec<Slot>,
     replicas: u32,
 }
@@ -41,7 +41,7 @@ pub struct Hours {
 impl Hours {
     /// The busy hours of the context's trace; none when nothing arrives.
     #[must_use]
-    pub fn of(context: &Context) -> Self {
+    pub(super) fn of(context: &Context) -> Self {
         let usual = usual(context);
         let peak = usual.values().copied().fold(0.0, f64::max);
         let busy: Vec<(Slot, f64)> =
@@ -54,7 +54,7 @@ impl Hours {
 
     /// Replicas wanted in the hour of `at`; `None` outside of the hours.
     #[must_use]
-    pub fn at(&self, at: Timestamp) -> Option<u32> {
+    pub(super) fn at(&self, at: Timestamp) -> Option<u32> {
         self.busy.contains(&Slot::of(at)).then_some(self.replicas)
     }
 }

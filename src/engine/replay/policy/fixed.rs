@@ -12,7 +12,7 @@ use crate::engine::replay::policy::entry::{Actuator, Context, Knob, Policy};
 const BUSIEST: Duration = Duration::from_mins(5);
 
 /// Constant replicas for the busiest five minutes.
-pub const STATIC_PEAK: Policy = Policy {
+pub(super) const STATIC_PEAK: Policy = Policy {
     name: "static-peak",
     about: "A constant number of replicas: what the busiest five minutes of the trace need, at a \
             share of what one replica carries.",
@@ -81,9 +81,9 @@ mod tests {
     #[test]
     fn a_short_trace_is_its_own_busiest_stretch() {
         let mut context = context((1, 20));
-        context.arrivals = evenly(&[(60, 3.0)]);
+        context.arrivals = evenly(&[(60, 2.0)]);
         context.length = std::time::Duration::from_secs(60);
         let mut law = (STATIC_PEAK.law)(&context, 1.0);
-        assert_eq!(law.look(&Sight::new(1, 1).view()).replicas, Some(3));
+        assert_eq!(law.look(&Sight::new(1, 1).view()).replicas, Some(2));
     }
 }

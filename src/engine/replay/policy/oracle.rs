@@ -17,7 +17,7 @@ const P90: f64 = 1.264;
 const BUFFER_MAX: Duration = Duration::from_mins(1);
 
 /// The clairvoyant.
-pub const ORACLE: Policy = Policy {
+pub(super) const ORACLE: Policy = Policy {
     name: "oracle",
     about: "Knows what will arrive: at any instant as many replicas as the largest demand from now to a cold start ahead \
             needs, and no more the moment after. A bound, not a product.",

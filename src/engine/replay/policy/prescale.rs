@@ -12,7 +12,7 @@ use crate::engine::step::{Memory, step};
 use crate::engine::units::{Ratio, Replicas};
 
 /// What is shipped.
-pub const PRESCALE_REACTIVE: Policy = Policy {
+pub(super) const PRESCALE_REACTIVE: Policy = Policy {
     name: "prescale-reactive",
     about: "prescale without a forecast: demand in replica-equivalents from queue, KV cache and arrivals against what a \
             replica was seen to carry, never down before a cold start's worth of lower need.",

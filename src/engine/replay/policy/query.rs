@@ -14,27 +14,27 @@ const LOOKBACK: Duration = Duration::from_mins(5);
 
 /// `role` of one pod now.
 #[must_use]
-pub fn of_pod(pod: &PodObservation, role: Role, now: Timestamp) -> Option<f64> {
+pub(super) fn of_pod(pod: &PodObservation, role: Role, now: Timestamp) -> Option<f64> {
     let found = pod.roles.get(&role)?;
     combine(found, |series| newest(series, now))
 }
 
 /// `role` of each pod that has it.
 #[must_use]
-pub fn each(observation: &Observation, role: Role) -> Vec<f64> {
+pub(super) fn each(observation: &Observation, role: Role) -> Vec<f64> {
     let pods = observation.pods.values();
     pods.filter_map(|pod| of_pod(pod, role, observation.at)).collect()
 }
 
 /// `sum(role)`; `None` when no pod has it.
 #[must_use]
-pub fn sum(observation: &Observation, role: Role) -> Option<f64> {
+pub(super) fn sum(observation: &Observation, role: Role) -> Option<f64> {
     total(each(observation, role))
 }
 
 /// `sum(rate(role[window]))`; `None` when no series has two samples in the window.
 #[must_use]
-pub fn rate(observation: &Observation, role: Role, window: Duration) -> Option<f64> {
+pub(super) fn rate(observation: &Observation, role: Role, window: Duration) -> Option<f64> {
     let from = observation.at.minus(window);
     let of = |pod: &PodObservation| combine(pod.roles.get(&role)?, |series| series.rate(from));
     total(observation.pods.values().filter_map(of).collect())
@@ -42,7 +42,7 @@ pub fn rate(observation: &Observation, role: Role, window: Duration) -> Option<f
 
 /// Requests per second that arrive: counted by the gateway, else by the engines, else as finished.
 #[must_use]
-pub fn arrivals(observation: &Observation, window: Duration) -> Option<f64> {
+pub(super) fn arrivals(observation: &Observation, window: Duration) -> Option<f64> {
     let counted = observation.gateway.and_then(|gateway| gateway.arrivals_per_second);
     finite(counted)
         .or_else(|| rate(observation, Role::Arrivals, window))
@@ -51,13 +51,13 @@ pub fn arrivals(observation: &Observation, window: Duration) -> Option<f64> {
 
 /// Requests held at the gateway; `None` when it says nothing.
 #[must_use]
-pub fn held(observation: &Observation) -> Option<f64> {
+pub(super) fn held(observation: &Observation) -> Option<f64> {
     finite(observation.gateway.and_then(|gateway| gateway.held))
 }
 
 /// A value that is a number and not negative.
 #[must_use]
-pub fn finite(value: Option<f64>) -> Option<f64> {
+pub(super) fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite() && *value >= 0.0)
 }
 

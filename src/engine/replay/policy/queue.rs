@@ -29,7 +29,7 @@ const KEEP_ALIVE: &str = "the keep-alive trigger reads arrivals as the gateway c
                           window where that is not one minute";
 
 /// The queue over a threshold.
-pub const KEDA_QUEUE: Policy = Policy {
+pub(super) const KEDA_QUEUE: Policy = Policy {
     name: "keda-queue",
     about: "One replica per five waiting requests, by KEDA's prometheus trigger, and a keep-alive trigger while \
             requests arrive.",
@@ -44,7 +44,7 @@ pub const KEDA_QUEUE: Policy = Policy {
 };
 
 /// The queue over a threshold, and fixed hours.
-pub const KEDA_QUEUE_CRON: Policy = Policy {
+pub(super) const KEDA_QUEUE_CRON: Policy = Policy {
     name: "keda-queue-cron",
     about: "keda-queue, and a cron trigger for the busy hours: those (UTC, weekdays and weekends apart) whose usual \
             demand is above half of the usual peak, at the replicas their mean demand needs at 85 % of what one \
@@ -65,7 +65,7 @@ pub const KEDA_QUEUE_CRON: Policy = Policy {
 };
 
 /// Several triggers at once.
-pub const KEDA_MULTI: Policy = Policy {
+pub(super) const KEDA_MULTI: Policy = Policy {
     name: "keda-multi",
     about: "Three prometheus triggers in one ScaledObject, the largest wins: 5 waiting requests, 70 % of a KV cache \
             and 70 % of the request rate of a load test, per replica.",

@@ -25,7 +25,7 @@ const CLAMP: f64 = 2.0;
 const SMOOTHING: Duration = Duration::from_secs(45);
 
 /// Latency over objective.
-pub const SLO_AWARE: Policy = Policy {
+pub(super) const SLO_AWARE: Policy = Policy {
     name: "slo-aware",
     about: "Saturation is the worse of P90 TTFT and P90 TPOT over their objectives, smoothed over 45 s; replicas grow \
             in proportion above 0.55 and shrink below 0.40.",

@@ -13,7 +13,7 @@ const LOOKS: Duration = Duration::from_secs(15);
 const NO_SLEEP: &str = "never below one replica: scaling to zero is an alpha feature of the HPA";
 
 /// The KV caches in use.
-pub const HPA_KV: Policy = Policy {
+pub(super) const HPA_KV: Policy = Policy {
     name: "hpa-kv",
     about: "The HPA on the sum of vllm:kv_cache_usage_perc, 70 % of a cache per replica.",
     source: "the KV-cache recipe of llm-d's and vLLM's guides (external metric, AverageValue), with the HPA's default \
@@ -32,7 +32,7 @@ pub const HPA_KV: Policy = Policy {
 };
 
 /// The requests in batches.
-pub const HPA_RUNNING: Policy = Policy {
+pub(super) const HPA_RUNNING: Policy = Policy {
     name: "hpa-running",
     about: "The HPA on the sum of vllm:num_requests_running, 16 per replica.",
     source: "llm-d's workload-autoscaling guides (running / 16), with the HPA's default behaviour (Kubernetes 1.35)",
@@ -54,7 +54,7 @@ pub const HPA_RUNNING: Policy = Policy {
 };
 
 /// The GPUs' busy time.
-pub const HPA_GPU: Policy = Policy {
+pub(super) const HPA_GPU: Policy = Policy {
     name: "hpa-gpu",
     about: "The HPA on the mean DCGM_FI_DEV_GPU_UTIL of the pods, 80 %.",
     source: "the GPU recipe of cloud manuals (dcgm-exporter, prometheus-adapter, Pods metric, AverageValue), with the \
@@ -109,7 +109,7 @@ impl Law for Gpu {
         let pods = view.observation.pods.values().filter(|pod| serving(pod.phase));
         let values: Vec<f64> = pods
             .filter_map(|pod| query::of_pod(pod, Role::GpuUtilization, view.at))
-            .map(|share| share * 100.0)
+            .filter_map(|share| query::finite(Some(share * 100.0)))
             .collect();
         one((!values.is_empty()).then_some(Metric::Pods { values, target: self.target }))
     }
