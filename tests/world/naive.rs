@@ -14,6 +14,7 @@ struct Sequence {
     computed: u64,
     /// Tokens of this iteration.
     chunk: u64,
+    decodes: bool,
     admitted: Option<u128>,
     first: Option<u128>,
     last: u128,
@@ -103,6 +104,7 @@ impl Naive {
             generated: 0,
             computed: 0,
             chunk: 0,
+            decodes: false,
             admitted: None,
             first: None,
             last: 0,
@@ -134,7 +136,13 @@ impl Naive {
     fn preempt_last(&mut self) {
         let last = self.running.pop().unwrap();
         self.totals.preemptions += 1;
-        self.waiting.push_front(Sequence { computed: 0, chunk: 0, last: self.clock, ..last });
+        self.waiting.push_front(Sequence {
+            computed: 0,
+            chunk: 0,
+            decodes: false,
+            last: self.clock,
+            ..last
+        });
     }
 
     fn schedule(&mut self) {
@@ -176,7 +184,7 @@ impl Naive {
 
     fn iterate(&mut self, events: &mut Events) {
         let profile = &self.settings.profile;
-        let tokens: u64 = self.running.iter().map(|s| s.chunk).sum();
+        let tokens: u64 = self.running.iter().filter(|s| !s.decodes).map(|s| s.chunk).sum();
         let kv: u64 = self.running.iter().map(|s| s.computed).sum();
         let batch = u128::try_from(self.running.len()).unwrap();
         let spent = exact(profile.base)
@@ -206,7 +214,7 @@ impl Naive {
                 self.totals.ttft.observe(seen - request.queued, 1);
                 events.answered.push(FirstToken { at: seen, ttft: seen - request.arrived });
             }
-            sequence.last = now;
+            (sequence.last, sequence.decodes) = (now, true);
             if sequence.generated == u64::from(request.output) {
                 self.totals.finished += 1;
                 self.totals.e2e.observe(seen - request.queued, 1);

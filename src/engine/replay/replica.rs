@@ -5,7 +5,7 @@
 //! prefill begun earlier goes on, then waiting requests are admitted first come, first served, while
 //! token budget, batch size and blocks of the KV cache allow. When the cache is full, whoever was
 //! admitted last is thrown out, to be computed again. An iteration takes
-//! `base + per_token x new tokens + per_kv_token x KV tokens read + per_sequence x batch`.
+//! `base + per_token x prompt tokens + per_kv_token x KV tokens read + per_sequence x batch`.
 //!
 //! Iterations without a prefill are not walked: until a sequence ends, the cache is full or a client
 //! hangs up, their times are an arithmetic series. Life and death of the pod around it are the
@@ -182,8 +182,9 @@ impl Replica {
     /// One iteration with prefills in it, or the beginning of a stretch without.
     fn schedule(&mut self, events: &mut Events) {
         self.hang_up(self.clock, events);
-        let preempted = self.make_room();
-        let plan = self.plan(preempted);
+        let before = self.totals.preemptions;
+        self.make_room();
+        let plan = self.plan(before);
         let sequences = self.decoding.len();
         if plan.len() > 0 {
             self.iterate(plan, events);
@@ -191,15 +192,14 @@ impl Replica {
             let end = self.decoding.first_end().unwrap_or(self.iterations + 1);
             let most = self.blocks.lasting(self.iterations).min(end - self.iterations);
             // After a preemption nobody is admitted in the same iteration, but may be in the next.
-            let most = if preempted { 1 } else { most.max(1) };
+            let most = if self.totals.preemptions > before { 1 } else { most.max(1) };
             let row = self.pace.row(sequences, self.decoding.tokens());
             self.stretch = Some(Stretch { begun: self.clock, row, done: 0, most });
         }
     }
 
     /// Throws out those admitted last until those that decode have a block each for the next token.
-    fn make_room(&mut self) -> bool {
-        let before = self.totals.preemptions;
+    fn make_room(&mut self) {
         while self.blocks.need(self.iterations, 1) > self.blocks.free() {
             let last = match self.partial.take() {
                 Some(partial) => {
@@ -211,7 +211,6 @@ impl Replica {
             let Some(sequence) = last else { break };
             self.preempt(sequence);
         }
-        self.totals.preemptions > before
     }
 
     fn preempt(&mut self, sequence: Sequence) {
@@ -220,8 +219,9 @@ impl Replica {
     }
 
     /// What the next iteration computes beside decoding. The blocks of the decoding tokens are kept
-    /// free; those of the prefills are taken.
-    fn plan(&mut self, mut preempted: bool) -> Plan {
+    /// free; those of the prefills are taken. `before` are the preemptions before this iteration: with
+    /// more by now nobody is admitted.
+    fn plan(&mut self, before: u64) -> Plan {
         let mut plan = Plan::default();
         let mut budget = u64::from(self.profile.token_budget).saturating_sub(self.decoding.len());
         if let Some(partial) = self.partial.take() {
@@ -229,10 +229,10 @@ impl Replica {
             if !self.extend(&mut plan, partial, held, &mut budget) {
                 self.blocks.give_back(held);
                 self.preempt(partial);
-                preempted = true;
             }
         }
-        while !preempted && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences)
+        while self.totals.preemptions == before
+            && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences)
         {
             let Some(next) = self.waiting.front() else { break };
             let computed = next.request.cached;
@@ -284,7 +284,7 @@ impl Replica {
     fn iterate(&mut self, plan: Plan, events: &mut Events) {
         let decoding = self.decoding.len();
         let read = self.decoding.tokens() + plan.read;
-        let span = self.pace.iteration(decoding + plan.tokens, read, decoding + plan.len());
+        let span = self.pace.iteration(plan.tokens, read, decoding + plan.len());
         self.totals.itl.ramp(span, 0, 0..1, decoding);
         self.pass(1, span);
         self.finish(events);

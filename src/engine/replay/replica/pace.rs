@@ -44,7 +44,7 @@ impl Pace {
         }
     }
 
-    /// Picoseconds of one iteration that computes `tokens`, reads `kv` tokens of the cache and has
+    /// Picoseconds of one iteration that computes `tokens` of prompts, reads `kv` tokens of the cache and has
     /// `sequences` in its batch.
     pub(super) fn iteration(&self, tokens: u64, kv: u64, sequences: u64) -> u128 {
         self.base
@@ -56,7 +56,7 @@ impl Pace {
     /// A row of iterations in each of which `sequences` get one token, with `kv` tokens in the cache
     /// before the first.
     pub(super) fn row(&self, sequences: u64, kv: u64) -> Row {
-        let first = self.iteration(sequences, kv, sequences);
+        let first = self.iteration(0, kv, sequences);
         Row { first, growth: self.per_kv_token * u128::from(sequences) }
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         let mut sum = 0;
         for count in 0..500 {
             assert_eq!(row.elapsed(count), sum, "{count}");
-            sum += pace.iteration(7, 12_345 + 7 * count, 7);
+            sum += pace.iteration(0, 12_345 + 7 * count, 7);
         }
     }
 
