@@ -62,7 +62,7 @@ fn scene(arrivals: Vec<Arrival>, length: u64, initial: u32) -> Scene {
 
 fn keda(push: bool) -> Actuator {
     let hpa = Behavior::shipped(1, 12);
-    Actuator::Keda(Keda { polling: seconds(5), cooldown: seconds(60), push, hpa })
+    Actuator::Keda(Keda { polling: seconds(5), cooldown: seconds(60), push, min: 0, hpa })
 }
 
 /// So many replicas wanted, as prescale's trigger says it and as a controller of one's own does.
