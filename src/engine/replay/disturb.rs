@@ -276,11 +276,13 @@ mod tests {
                 .flat_map(|found| found.series[0].samples().to_vec())
                 .filter(|sample| sample.at >= ORIGIN.plus(seconds(100)))
                 .collect();
-            none += usize::from(samples.is_empty());
-            changed += usize::from(samples.iter().any(|sample| sample.value != 5.0));
-            same += usize::from(
-                !samples.is_empty() && samples.iter().all(|sample| sample.value == 5.0),
-            );
+            let is_true = |sample: &Sample| (sample.value - 5.0).abs() < 1e-9;
+            let counter = match samples.as_slice() {
+                [] => &mut none,
+                samples if samples.iter().all(is_true) => &mut same,
+                _ => &mut changed,
+            };
+            *counter += 1;
         }
         (same, changed, none)
     }

@@ -33,8 +33,7 @@ impl Acting {
     /// Nothing done yet.
     pub(super) fn new(actuator: &Actuator, limits: (u32, u32)) -> Self {
         let Actuator::Keda(keda) = actuator else { return Self::Direct(limits) };
-        let (min, max) = limits;
-        let rules = KedaRules { min, ..KedaRules::sleeping(keda.cooldown, max) };
+        let rules = KedaRules { min: keda.min, ..KedaRules::sleeping(keda.cooldown, limits.1) };
         let (executor, hpa) = (Executor::new(rules), Hpa::new(keda.hpa.clone()));
         Self::Keda(Box::new(Cluster { executor, hpa, push: keda.push }))
     }
