@@ -182,12 +182,7 @@ fn steps(sums: &BTreeMap<i64, Sum>, first: i64, step: Duration, sizes: Sizes) ->
     valued.collect()
 }
 
-fn notes(
-    sums: &BTreeMap<i64, Sum>,
-    spacings: &[f64],
-    step: Duration,
-    sizes: Sizes,
-) -> Vec<String> {
+fn notes(sums: &BTreeMap<i64, Sum>, spacings: &[f64], step: Duration, sizes: Sizes) -> Vec<String> {
     let mut notes = Vec::new();
     let blank = sums.values().filter(|sum| sum.count.is_none()).count();
     let lacking = |spacing: &f64| (spacing / step.as_secs_f64()).round() - 1.0;

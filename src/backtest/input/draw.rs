@@ -83,9 +83,8 @@ pub(crate) fn repeated(
 pub(crate) fn placed(steps: &[Step], cached: Ratio, seed: u64, scale: f64) -> Arc<[Arrival]> {
     let mut random = Random::new(seed);
     let (counts, mut places) = (random.split(), random.split());
-    let counted = |mut counts: Random| {
-        steps.iter().map(move |step| rounded(step.count * scale, &mut counts))
-    };
+    let counted =
+        |mut counts: Random| steps.iter().map(move |step| rounded(step.count * scale, &mut counts));
     let total: u64 = counted(counts.clone()).sum();
     let drawn = steps.iter().zip(counted(counts)).flat_map(|(step, count)| {
         let mut place = |_| step.at + step.width.mul_f64(places.unit());

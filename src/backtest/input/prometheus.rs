@@ -70,7 +70,8 @@ fn window(question: &Question) -> Result<Window, InputError> {
             problem: "is not from 60 to 34560000 (400 days)",
         });
     }
-    let whole_minutes = |ms: u128| Duration::from_secs(60 * u64::try_from(ms / 60_000).unwrap_or(0));
+    let whole_minutes =
+        |ms: u128| Duration::from_secs(60 * u64::try_from(ms / 60_000).unwrap_or(0));
     let of_epoch = question.end.since(Timestamp::default()).as_millis();
     let until = Timestamp::default().plus(whole_minutes(of_epoch));
     Ok(Window { after: until.minus(whole_minutes(range.as_millis())), until, step: STEP })

@@ -32,8 +32,11 @@ struct Columns {
 /// # Errors
 /// The first value that cannot be used, or that nothing is there.
 pub(crate) fn read(table: &mut Table, at: usize, sizes: Sizes) -> Result<Recorded, InputError> {
-    let columns =
-        Columns { at, prompt: table.column("prompt_tokens"), output: table.column("output_tokens") };
+    let columns = Columns {
+        at,
+        prompt: table.column("prompt_tokens"),
+        output: table.column("output_tokens"),
+    };
     let (mut requests, mut untold) = (Vec::new(), 0_u64);
     while table.advance()? {
         if requests.len() == ROWS_MAX {

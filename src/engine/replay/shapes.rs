@@ -9,8 +9,8 @@ mod stage;
 use std::time::Duration;
 
 use crate::engine::replay::random::Random;
-use crate::engine::replay::shapes::stage::{even, poisson};
 pub use crate::engine::replay::shapes::stage::Stage;
+use crate::engine::replay::shapes::stage::{even, poisson};
 use crate::engine::units::Timestamp;
 
 /// Monday 2026-01-05 00:00 UTC: hours and weekdays of the shapes count from here.
@@ -97,7 +97,12 @@ pub static SHAPES: [Shape; 9] = [
     ramp("llm-d-ramp-even", "the same ramp with evenly spaced requests", Spacing::Even),
     ours("constant", "three pods' worth for six hours", 0.25, days::constant),
     ours("diurnal", "a week: days, nights, weekends, noise, bursts", 7.0, days::diurnal),
-    ours("flash-crowd", "six hours of one pod's worth, and eight within a minute", 0.25, days::crowd),
+    ours(
+        "flash-crowd",
+        "six hours of one pod's worth, and eight within a minute",
+        0.25,
+        days::crowd,
+    ),
     ours("dev-cluster", "a team of eight: 9 to 17 h on weekdays, nothing else", 7.0, days::team),
     ours("variable-production", "a week that needs 2 to 8 pods every day", 7.0, days::production),
     ours("nightly-batch", "four pods' worth from 1 h at night, nothing else", 7.0, days::nightly),

@@ -410,7 +410,8 @@ mod tests {
             let read = endpoint("main", text, "query").ok().map(|url| url.to_string());
             assert_eq!(read.as_deref(), expected, "{text}");
         }
-        let error = endpoint("main", "http://user:secret@prometheus", "query").expect_err("refused");
+        let error =
+            endpoint("main", "http://user:secret@prometheus", "query").expect_err("refused");
         assert!(!error.to_string().contains("secret"));
     }
 

@@ -55,7 +55,8 @@ pub(crate) fn crowd(days: f64, random: &mut Random) -> Vec<Stage> {
 /// Sessions of 20 to 60 minutes with breaks of 10 to 40, each person's own, from 9 to 17 h on
 /// weekdays; in every other minute of a session a quarter of a pod's worth.
 pub(crate) fn team(days: f64, random: &mut Random) -> Vec<Stage> {
-    let mut heights = vec![0.0; usize::try_from(minutes(days * f64::from(DAY_MINUTES))).unwrap_or(0)];
+    let mut heights =
+        vec![0.0; usize::try_from(minutes(days * f64::from(DAY_MINUTES))).unwrap_or(0)];
     for _person in 0..TEAM {
         let mut random = random.split();
         let mut minute = 0;

@@ -25,7 +25,10 @@ fn every_shape_is_sorted_within_its_length_and_the_same_for_a_seed() {
     for shape in &SHAPES {
         let instants = shape.instants(&parameters, 7, 1.0);
         let length = shape.length(&parameters);
-        assert!(instants.is_sorted() && instants.last().is_some_and(|at| *at < length), "{shape:?}");
+        assert!(
+            instants.is_sorted() && instants.last().is_some_and(|at| *at < length),
+            "{shape:?}"
+        );
         assert_eq!(instants, shape.instants(&parameters, 7, 1.0), "{shape:?}");
         let differs = instants != shape.instants(&parameters, 8, 1.0);
         assert_eq!(differs, shape.name != "llm-d-ramp-even", "{shape:?}");
@@ -124,6 +127,7 @@ fn the_others_have_their_highs_and_lows() {
         }
     }
     let diurnal = heights("diurnal", 1);
-    let mean = |days: &[f64]| days.iter().sum::<f64>() / f64::from(u32::try_from(days.len()).unwrap());
+    let mean =
+        |days: &[f64]| days.iter().sum::<f64>() / f64::from(u32::try_from(days.len()).unwrap());
     assert!(mean(&diurnal[5 * 1440..]) < 0.7 * mean(&diurnal[..5 * 1440]));
 }
