@@ -152,7 +152,7 @@ impl Rehearsal {
             within: ledger.within,
             finished: self.world.pods().iter().map(|pod| pod.replica().totals().finished).sum(),
             failed: ledger.failed,
-            replica_hours: ledger.pod_seconds / 3600.0,
+            replica_hours: ledger.pod_seconds() / 3600.0,
             ready: census.ready,
             wanted: census.wanted,
             waiting: census.waiting + census.held,

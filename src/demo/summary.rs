@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::demo::keda::Tally;
 use crate::demo::screen::{latency, span};
-use crate::engine::replay::ledger::{Ledger, OBJECTIVE};
+use crate::engine::replay::ledger::Ledger;
+use crate::engine::replay::profile::OBJECTIVE;
 use crate::engine::replay::replica::float;
 
 /// The day in numbers.
@@ -66,13 +67,13 @@ impl Summary {
             failed: ledger.failed,
             within_objective: (decided > 0).then(|| float(ledger.within) / float(decided)),
             ttft: [50, 95, 99].map(|percent| ledger.ttft(percent)),
-            gpu_hours: ledger.pod_seconds / 3600.0,
+            gpu_hours: ledger.pod_seconds() / 3600.0,
             replicas_max: ledger.wanted_max,
             gpu_hours_static: f64::from(ledger.wanted_max) * hours,
             cold_starts: ledger.cold_starts,
             scaled_up: ledger.scaled_up,
             scaled_down: ledger.scaled_down,
-            asleep: Duration::from_secs_f64(ledger.asleep_seconds),
+            asleep: ledger.asleep(),
             wakes: ledger.wakes,
             asked,
             held,
@@ -129,18 +130,24 @@ mod tests {
     use super::Summary;
     use crate::demo::keda::Tally;
     use crate::engine::replay::ledger::Ledger;
+    use crate::engine::replay::profile::Settings;
     use crate::engine::replay::replica::FirstToken;
 
+    fn empty(replicas: u32) -> Ledger {
+        Ledger::new(Settings::demo().objectives, replicas)
+    }
+
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::default();
+        let mut ledger = empty(2);
         let at = Duration::from_secs(60);
         (1..=4).for_each(|second| ledger.arrive(Duration::from_secs(second)));
         let tokens = [1, 2, 9].map(|ttft| FirstToken { at, ttft: Duration::from_secs(ttft) });
         ledger.answer(&tokens);
         ledger.failed = 1;
-        ledger.pass(Duration::from_secs(1800), 2, 2);
-        ledger.pass(Duration::from_secs(1800), 0, 0);
-        ledger.scale(2, 0);
+        ledger.pass(Duration::from_secs(1800));
+        ledger.scale(0);
+        ledger.pods(0);
+        ledger.pass(Duration::from_secs(3600));
         ledger
     }
 
@@ -171,7 +178,7 @@ KEDA and HPA  asked 960 times, 2 answered with an error (held), 1 pushed
 
     #[test]
     fn an_empty_day_divides_by_nothing() {
-        let summary = Summary::new(&Ledger::default(), Tally::default(), Duration::ZERO, true);
+        let summary = Summary::new(&empty(0), Tally::default(), Duration::ZERO, true);
         assert_eq!(summary.within_objective, None);
         assert!(summary.to_string().contains("nobody was served"));
     }

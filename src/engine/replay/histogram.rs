@@ -4,6 +4,7 @@
 //! any grouping give the same histogram, bit by bit. Quantiles are left to whoever reads them.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Upper bounds of vLLM's time to first token, in seconds, as they stand in `le` (v0.33, V1 engine).
@@ -27,14 +28,29 @@ pub const REQUEST_BOUNDS: [f64; 21] = [
 /// The longest of the lists above.
 const BOUNDS_MAX: usize = 22;
 
+/// Picoseconds in a nanosecond.
+const NANOSECOND: u128 = 1000;
+
+/// A bound in picoseconds: a thousand times the seconds in nanoseconds.
+fn picoseconds(seconds: f64) -> u128 {
+    Duration::try_from_secs_f64(seconds * 1000.0).unwrap_or(Duration::MAX).as_nanos()
+}
+
+/// The sum of `first + idx x growth` over `range`.
+fn series(first: u128, growth: u128, range: Range<u64>) -> u128 {
+    let below = |end: u64| u128::from(end) * u128::from(end.saturating_sub(1)) / 2;
+    let count = u128::from(range.end - range.start);
+    first * count + growth * (below(range.end) - below(range.start))
+}
+
 /// Counts of values per bucket.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Histogram {
     bounds: &'static [f64],
-    /// Not cumulative; what is above the last bound is in `count` alone.
-    counts: [u64; BOUNDS_MAX],
+    /// Not cumulative; the one after the last bound is for all above it.
+    counts: [u64; BOUNDS_MAX + 1],
     count: u64,
-    /// In nanoseconds: whole numbers add up the same in any order.
+    /// In picoseconds: whole numbers add up the same in any order.
     sum: u128,
 }
 
@@ -43,25 +59,38 @@ impl Histogram {
     #[must_use]
     pub fn new(bounds: &'static [f64]) -> Self {
         let bounds = bounds.get(..BOUNDS_MAX).unwrap_or(bounds);
-        Self { bounds, counts: [0; BOUNDS_MAX], count: 0, sum: 0 }
+        Self { bounds, counts: [0; BOUNDS_MAX + 1], count: 0, sum: 0 }
     }
 
     /// Counts `value` as often as `times` says.
     pub fn observe(&mut self, value: Duration, times: u64) {
-        let seconds = value.as_secs_f64();
-        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        self.add(bucket, times, value.as_nanos() * u128::from(times));
+        self.ramp(value.as_nanos() * NANOSECOND, 0, 0..1, times);
     }
 
-    /// Counts `times` values of the bucket at index `bucket`, whose sum is `nanoseconds`.
-    pub fn add(&mut self, bucket: usize, times: u64, nanoseconds: u128) {
-        if bucket < self.bounds.len()
-            && let Some(count) = self.counts.get_mut(bucket)
-        {
-            *count += times;
+    /// Counts values that grow evenly: `first + idx x growth` picoseconds for each `idx` of `range`,
+    /// each as often as `times` says. The work is in buckets, not in values.
+    pub fn ramp(&mut self, first: u128, growth: u128, range: Range<u64>, times: u64) {
+        let mut from = range.start;
+        let mut bucket = self.bucket(first + growth * u128::from(from));
+        while from < range.end {
+            let to = self.bounds.get(bucket).map_or(range.end, |bound| {
+                let room = (picoseconds(*bound) - first).checked_div(growth);
+                let last = room.and_then(|room| u64::try_from(room).ok()).unwrap_or(u64::MAX);
+                last.saturating_add(1).min(range.end)
+            });
+            let (count, sum) = (to - from, series(first, growth, from..to));
+            if let Some(slot) = self.counts.get_mut(bucket) {
+                *slot += count * times;
+            }
+            self.count += count * times;
+            self.sum += sum * u128::from(times);
+            from = to;
+            bucket = self.bucket(first + growth * u128::from(from)).max(bucket + 1);
         }
-        self.count += times;
-        self.sum += nanoseconds;
+    }
+
+    fn bucket(&self, value: u128) -> usize {
+        self.bounds.partition_point(|bound| picoseconds(*bound) < value)
     }
 
     /// The bounds, ascending, `+Inf` not among them.
@@ -87,7 +116,7 @@ impl Histogram {
     /// Their sum, in seconds.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        let nanoseconds = u64::try_from(self.sum).unwrap_or(u64::MAX);
+        let nanoseconds = u64::try_from(self.sum / NANOSECOND).unwrap_or(u64::MAX);
         Duration::from_nanos(nanoseconds).as_secs_f64()
     }
 }
@@ -114,5 +143,21 @@ mod tests {
         assert_eq!(counts[..5], [0, 0, 2, 5, 5]);
         assert_eq!((counts.last(), histogram.count()), (Some(&5), 6));
         assert!((histogram.sum() - 9999.053).abs() < 1e-9, "{}", histogram.sum());
+    }
+
+    #[test]
+    fn an_even_growth_is_counted_as_its_values_would_be() {
+        for (first, growth, end) in [(1_000_000_000, 300_000_000, 400), (7, 0, 9), (0, 1, 50)] {
+            let (mut whole, mut parts, mut single) = (
+                Histogram::new(&TTFT_BOUNDS),
+                Histogram::new(&TTFT_BOUNDS),
+                Histogram::new(&TTFT_BOUNDS),
+            );
+            whole.ramp(first, growth, 0..end, 3);
+            parts.ramp(first, growth, 0..end / 3, 3);
+            parts.ramp(first, growth, end / 3..end, 3);
+            (0..end).for_each(|idx| single.ramp(first + growth * u128::from(idx), 0, 0..1, 3));
+            assert!(whole == parts && whole == single, "{whole:?} {parts:?} {single:?}");
+        }
     }
 }

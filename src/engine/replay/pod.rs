@@ -1,14 +1,16 @@
 //! One pod: its way from creation to serving, and its end.
+//!
+//! Given when it is created, when it gets a node and when it is told to end, it promises where in its
+//! life it is at any instant, ahead of time. Who decides these instants is the world's business.
 
 use std::time::Duration;
 
-use crate::engine::replay::profile::{ColdStart, Profile, Settings};
+use crate::engine::replay::profile::{ColdStart, Settings};
 use crate::engine::replay::random::Random;
-use crate::engine::replay::replica::{FirstToken, Replica};
+use crate::engine::replay::replica::{Events, Replica};
 
-/// How long a pod that was told to end may finish what it has (`terminationGracePeriodSeconds`, and
-/// vLLM's `--shutdown-timeout`). Longest requests of the demo take under a minute.
-const GRACE: Duration = Duration::from_secs(120);
+/// Spread of each stage of a cold start: standard deviation by mean.
+const SPREAD: f64 = 0.2;
 
 /// Where a pod is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,58 +30,107 @@ pub enum Stage {
 pub struct Pod {
     serial: u32,
     created: Duration,
-    scheduled: Duration,
-    ready: Duration,
-    leaving: Option<Duration>,
+    /// Since when there is room for it on some node.
+    room: Option<Duration>,
+    stages: ColdStart,
+    end: Option<End>,
     replica: Replica,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct End {
+    told: Duration,
+    gone: Duration,
+}
+
 impl Pod {
-    /// The pod number `serial`, created at `now`.
+    /// The pod number `serial`, created at `now`; there is no room for it yet.
+    #[must_use]
     pub fn create(serial: u32, now: Duration, settings: &Settings, random: &mut Random) -> Self {
-        let mut around = |mean: Duration| mean.mul_f64(random.between(0.8, 1.2));
+        let mut around = |mean: Duration| {
+            let seconds = random.log_normal(mean.as_secs_f64(), SPREAD);
+            Duration::try_from_secs_f64(seconds).unwrap_or(mean)
+        };
         let ColdStart { node, pull, load } = settings.cold_start;
-        let scheduled = now + around(node);
-        let ready = scheduled + around(pull) + around(load);
-        Self { created: now, ..Self::new(serial, settings.profile.clone(), scheduled, ready) }
+        let stages = ColdStart { node: around(node), pull: around(pull), load: around(load) };
+        let replica = Replica::new(settings);
+        Self { serial, created: now, room: None, stages, end: None, replica }
     }
 
     /// A pod that serves already at `now`.
+    #[must_use]
     pub fn serving(serial: u32, now: Duration, settings: &Settings) -> Self {
-        Self::new(serial, settings.profile.clone(), now, now)
-    }
-
-    fn new(serial: u32, profile: Profile, scheduled: Duration, ready: Duration) -> Self {
-        let replica = Replica::new(profile, ready);
-        Self { serial, created: scheduled, scheduled, ready, leaving: None, replica }
+        let zero = Duration::ZERO;
+        let stages = ColdStart { node: zero, pull: zero, load: zero };
+        let replica = Replica::new(settings);
+        Self { serial, created: now, room: Some(now), stages, end: None, replica }
     }
 
     /// Where it is in its life at `now`.
+    #[must_use]
     pub fn stage(&self, now: Duration) -> Stage {
-        match self.leaving {
-            Some(_) => Stage::Draining,
-            None if now >= self.ready => Stage::Ready,
-            None if now >= self.scheduled => Stage::Loading,
-            None => Stage::Scheduling,
+        let past = |at: Option<Duration>| at.is_some_and(|at| now >= at);
+        if self.end.is_some() {
+            Stage::Draining
+        } else if past(self.ready_at()) {
+            Stage::Ready
+        } else if past(self.scheduled_at()) {
+            Stage::Loading
+        } else {
+            Stage::Scheduling
         }
     }
 
     /// Its number, never used again in a run.
+    #[must_use]
     pub const fn serial(&self) -> u32 {
         self.serial
     }
 
     /// When it was created.
+    #[must_use]
     pub const fn created_at(&self) -> Duration {
         self.created
     }
 
+    /// When it has, or gets, its node; `None`: there is no room for it.
+    #[must_use]
+    pub fn scheduled_at(&self) -> Option<Duration> {
+        Some(self.room? + self.stages.node)
+    }
+
+    /// When its image is there.
+    #[must_use]
+    pub fn pulled_at(&self) -> Option<Duration> {
+        Some(self.scheduled_at()? + self.stages.pull)
+    }
+
     /// When it serves, or began to.
-    pub const fn ready_at(&self) -> Duration {
-        self.ready
+    #[must_use]
+    pub fn ready_at(&self) -> Option<Duration> {
+        Some(self.pulled_at()? + self.stages.load)
+    }
+
+    /// When it was told to end.
+    #[must_use]
+    pub fn told_to_end_at(&self) -> Option<Duration> {
+        self.end.map(|end| end.told)
+    }
+
+    /// When it is gone: told to end, and empty or out of grace.
+    #[must_use]
+    pub fn gone_at(&self) -> Option<Duration> {
+        self.end.map(|end| end.gone)
+    }
+
+    /// Whether there is room for it on some node, or was when it was told to end.
+    #[must_use]
+    pub const fn has_room(&self) -> bool {
+        self.room.is_some()
     }
 
     /// The inference server inside.
+    #[must_use]
     pub const fn replica(&self) -> &Replica {
         &self.replica
     }
@@ -89,21 +140,35 @@ impl Pod {
         &mut self.replica
     }
 
-    /// Tells it to end.
-    pub const fn leave(&mut self, now: Duration) {
-        self.leaving = Some(now);
+    /// There is room for it from `now` on.
+    pub fn make_room(&mut self, now: Duration) {
+        self.room = self.room.or(Some(now));
+    }
+
+    /// Tells it to end, having been advanced to `now`. It gets nothing new, so that its last instant
+    /// is known: lived through on a copy.
+    pub fn leave(&mut self, now: Duration, grace: Duration) {
+        let mut rest = self.replica.clone();
+        rest.advance(now + grace, &mut Events::default());
+        let gone =
+            if rest.in_flight() > 0 { now + grace } else { rest.clock().clamp(now, now + grace) };
+        self.end = Some(End { told: now, gone });
     }
 
     /// Runs what it serves until `to`.
-    pub fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
-        if to > self.ready {
-            self.replica.advance(to, answered);
-        }
+    pub fn advance(&mut self, to: Duration, events: &mut Events) {
+        self.replica.advance(to, events);
     }
 
-    /// Whether it is gone at `now`: told to end, and empty or out of grace.
-    pub fn gone(&self, now: Duration) -> bool {
-        self.leaving.is_some_and(|since| self.replica.in_flight() == 0 || now >= since + GRACE)
+    /// How the ReplicaSet controller ranks those to end; the largest goes first: without a node
+    /// before with, not running before loading before ready, the youngest in service first.
+    #[must_use]
+    pub fn rank(&self, now: Duration) -> (bool, bool, bool, Option<Duration>, Duration, u32) {
+        let before = |at: Option<Duration>| at.is_none_or(|at| now < at);
+        let ready = self.ready_at();
+        let (unassigned, pending) = (before(self.scheduled_at()), before(self.pulled_at()));
+        let since = ready.filter(|at| *at <= now);
+        (unassigned, pending, before(ready), since, self.created, self.serial)
     }
 }
 
@@ -112,27 +177,54 @@ mod tests {
     use std::time::Duration;
 
     use super::{Pod, Stage};
-    use crate::engine::replay::profile::Settings;
+    use crate::engine::replay::profile::{ColdStart, Settings};
     use crate::engine::replay::random::Random;
 
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
-    fn a_cold_start_takes_one_to_two_minutes_in_stages() {
+    fn a_cold_start_goes_through_its_stages() {
         let mut random = Random::new(3);
         for serial in 0..50 {
-            let pod = Pod::create(serial, Duration::from_secs(10), &Settings::demo(), &mut random);
-            let total = pod.ready_at().as_secs_f64() - 10.0;
-            assert!((60.0..=100.0).contains(&total), "{total}");
+            let mut pod = Pod::create(serial, seconds(10), &Settings::demo(), &mut random);
+            assert_eq!(pod.stage(seconds(999)), Stage::Scheduling, "there is no room for it");
+            pod.make_room(seconds(10));
+            let total = pod.ready_at().unwrap().as_secs_f64() - 10.0;
+            // Mean 80 s, standard deviation 13.3 s.
+            assert!((40.0..=140.0).contains(&total), "{total}");
             let stages = [10.5, 20.0, 200.0].map(|at| pod.stage(Duration::from_secs_f64(at)));
             assert_eq!(stages, [Stage::Scheduling, Stage::Loading, Stage::Ready]);
         }
     }
 
     #[test]
+    fn cold_starts_are_spread_around_their_means() {
+        let mut random = Random::new(1);
+        let settings = Settings { cold_start: ColdStart::warm_node(), ..Settings::demo() };
+        let n = 4000;
+        let totals: Vec<f64> = (0..n)
+            .map(|serial| {
+                let mut pod = Pod::create(serial, seconds(0), &settings, &mut random);
+                pod.make_room(seconds(0));
+                pod.ready_at().unwrap().as_secs_f64()
+            })
+            .collect();
+        let mean = totals.iter().sum::<f64>() / f64::from(n);
+        // Its load of 90 s gives it a standard deviation of 18 s: 0.3 s of the mean.
+        assert!((mean - 100.0).abs() < 1.5, "{mean}");
+        let variance =
+            totals.iter().map(|total| (total - mean).powi(2)).sum::<f64>() / f64::from(n);
+        assert!((16.0..20.5).contains(&variance.sqrt()), "{}", variance.sqrt());
+    }
+
+    #[test]
     fn an_empty_pod_that_is_told_to_end_is_gone_at_once() {
         let mut pod = Pod::serving(0, Duration::ZERO, &Settings::demo());
-        assert!(!pod.gone(Duration::from_secs(9)));
-        pod.leave(Duration::from_secs(9));
-        assert_eq!(pod.stage(Duration::from_secs(9)), Stage::Draining);
-        assert!(pod.gone(Duration::from_secs(9)));
+        assert_eq!(pod.gone_at(), None);
+        pod.leave(seconds(9), seconds(120));
+        assert_eq!(pod.stage(seconds(9)), Stage::Draining);
+        assert_eq!(pod.gone_at(), Some(seconds(9)));
     }
 }

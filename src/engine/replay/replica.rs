@@ -1,353 +1,412 @@
-//! One inference server as vLLM's scheduler runs it: continuous batching, one iteration at a time.
+//! One inference server as vLLM's V1 scheduler runs it: continuous batching.
 //!
-//! Given requests and an instant, it promises what the scheduler would have done by then: a request
-//! waits until batch, token budget and KV cache admit it, its prompt is prefilled in chunks, then it
-//! gets one token per iteration. An iteration takes `a + b x new tokens + g x KV tokens + s x batch`.
-//! Life and death of the pod around it are the world's business.
+//! Given requests and an instant, it promises what the scheduler would have done by then, the same
+//! however often it is asked in between. In each iteration those that decode get one token, then a
+//! prefill begun earlier goes on, then waiting requests are admitted first come, first served, while
+//! token budget, batch size and blocks of the KV cache allow. When the cache is full, whoever was
+//! admitted last is thrown out, to be computed again. An iteration takes
+//! `base + per_token x prompt tokens + per_kv_token x KV tokens read + per_sequence x batch`.
+//!
+//! Iterations without a prefill are not walked: until a sequence ends, the cache is full or a client
+//! hangs up, their times are an arithmetic series. Life and death of the pod around it are the
+//! world's business. Not modelled: speculative decoding, shared prefix blocks (a cached token takes
+//! its own room), and that time differs from one iteration to the next of equal size.
 
-use std::collections::{BTreeMap, VecDeque};
+mod batch;
+mod blocks;
+mod exchange;
+mod pace;
+
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::replay::histogram::{Histogram, ITL_BOUNDS, REQUEST_BOUNDS, TTFT_BOUNDS};
-use crate::engine::replay::profile::Profile;
+use crate::engine::replay::profile::{Profile, Settings};
+use crate::engine::replay::replica::batch::{Decoding, Sequence};
+use crate::engine::replay::replica::blocks::Blocks;
+pub use crate::engine::replay::replica::exchange::{Events, Finished, FirstToken, Request, Totals};
+use crate::engine::replay::replica::pace::{Pace, Row, duration, picoseconds};
 
-/// A request inside a replica.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Request {
-    /// When it reached the gateway.
-    pub arrived: Duration,
-    /// When it reached this replica.
-    pub queued: Duration,
-    /// Tokens to prefill.
-    pub prompt: u32,
-    /// Tokens to generate.
-    pub output: u32,
-    /// Whether its first token was sent (it was preempted afterwards).
-    pub answered: bool,
-}
-
-/// A request that just got its first token.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FirstToken {
-    /// When.
-    pub at: Duration,
-    /// Time since the request reached the gateway.
-    pub ttft: Duration,
-}
-
-/// A request that was answered in full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    /// When.
-    pub at: Duration,
-    /// From the gateway to the first token.
-    pub ttft: Duration,
-    /// From the gateway to the last token.
-    pub e2e: Duration,
-    /// Tokens generated.
-    pub output: u32,
-}
-
-/// Totals since the replica began, as its page shows them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Totals {
-    /// Prompt tokens of the requests that got a first token, cached ones included.
-    pub prompt_tokens: u64,
-    /// Those of them that the prefix cache answered.
-    pub cached_tokens: u64,
-    /// Tokens generated.
-    pub generation_tokens: u64,
-    /// Requests finished.
-    pub finished: u64,
-    /// Sequences thrown out of a full KV cache.
-    pub preemptions: u64,
-    /// Requests refused because too many were in already.
-    pub rejected: u64,
-    /// Time spent in iterations: what a GPU's utilisation is made of.
-    pub busy: Duration,
-    /// Time to first token as the engine sees it, observed when the token is sent.
-    pub ttft: Histogram,
-    /// Time between tokens of a request.
-    pub itl: Histogram,
-    /// Time from the request's coming to its last token, observed then.
-    pub e2e: Histogram,
-    /// Time from the request's coming to its admission, observed when it finishes, as vLLM does.
-    pub queue: Histogram,
-}
-
-impl Default for Totals {
-    fn default() -> Self {
-        Self {
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            generation_tokens: 0,
-            finished: 0,
-            preemptions: 0,
-            rejected: 0,
-            busy: Duration::ZERO,
-            ttft: Histogram::new(&TTFT_BOUNDS),
-            itl: Histogram::new(&ITL_BOUNDS),
-            e2e: Histogram::new(&REQUEST_BOUNDS),
-            queue: Histogram::new(&REQUEST_BOUNDS),
-        }
-    }
-}
-
+/// Iterations in a row in which nothing changes but the tokens.
 #[derive(Debug, Clone, Copy)]
-struct Sequence {
-    request: Request,
-    prefilled: u32,
+struct Stretch {
+    begun: u128,
+    row: Row,
+    done: u64,
+    most: u64,
 }
 
 /// One inference server.
 #[derive(Debug, Clone)]
 pub struct Replica {
     profile: Profile,
-    clock: Duration,
-    waiting: VecDeque<Request>,
-    prefilling: VecDeque<Sequence>,
-    /// By the iteration that ends it, then by order of admission.
-    decoding: BTreeMap<(u64, u64), Request>,
+    pace: Pace,
+    patience: Option<u128>,
+    queue_max: u64,
+    /// The end of the last iteration, in picoseconds.
+    clock: u128,
     iterations: u64,
-    admitted: u64,
-    kv_used: u64,
-    prefill_left: u64,
+    waiting: VecDeque<Sequence>,
+    /// Admitted, and the prompt not computed to its end: one at most, as it used up a budget.
+    partial: Option<Sequence>,
+    decoding: Decoding,
+    blocks: Blocks,
+    stretch: Option<Stretch>,
+    busy: u128,
     totals: Totals,
 }
 
+/// What an iteration computes beside the tokens of those that decode.
+#[derive(Debug, Default)]
+struct Plan {
+    prefilled: Vec<Sequence>,
+    partial: Option<Sequence>,
+    tokens: u64,
+    /// KV tokens of these sequences that are read.
+    read: u64,
+}
+
+impl Plan {
+    fn len(&self) -> u64 {
+        len(self.prefilled.len()) + u64::from(self.partial.is_some())
+    }
+}
+
 impl Replica {
-    /// An empty server that begins at `clock`.
-    pub fn new(profile: Profile, clock: Duration) -> Self {
+    /// An empty server.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let mut profile = settings.profile.clone();
+        // Less would let nothing ever begin; vLLM refuses to start with less.
+        profile.max_sequences = profile.max_sequences.max(1);
+        profile.token_budget = profile.token_budget.max(profile.max_sequences);
         Self {
-            profile,
-            clock,
-            waiting: VecDeque::new(),
-            prefilling: VecDeque::new(),
-            decoding: BTreeMap::new(),
+            pace: Pace::new(&profile),
+            patience: settings.patience.map(picoseconds),
+            queue_max: settings.max_queued.map_or(u64::MAX, u64::from),
+            clock: 0,
             iterations: 0,
-            admitted: 0,
-            kv_used: 0,
-            prefill_left: 0,
+            waiting: VecDeque::new(),
+            partial: None,
+            decoding: Decoding::default(),
+            blocks: Blocks::new(profile.kv_tokens, profile.block_tokens),
+            stretch: None,
+            busy: 0,
             totals: Totals::default(),
+            profile,
         }
     }
 
-    /// Requests accepted and not yet admitted to the batch.
+    /// Requests accepted and not admitted to the batch, or thrown out of it.
+    #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
     /// Requests in the batch.
+    #[must_use]
     pub fn running(&self) -> usize {
-        self.prefilling.len() + self.decoding.len()
+        usize::try_from(self.in_batch()).unwrap_or(usize::MAX)
     }
 
     /// Requests in the server; what least-load routing compares.
+    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.waiting() + self.running()
     }
 
-    /// Share of the KV cache in use, 0..=1.
+    /// Share of the blocks of the KV cache in use. One block is never given out, so that 1 is never
+    /// reached; 0 without a cache.
+    #[must_use]
     pub fn kv_usage(&self) -> f64 {
-        (float(self.kv_used) / float(self.profile.kv_tokens)).min(1.0)
+        let (used, total) = self.blocks.usage();
+        if total == u64::MAX || total == 0 { 0.0 } else { float(used) / float(total) }
     }
 
     /// What it can do.
+    #[must_use]
     pub const fn profile(&self) -> &Profile {
         &self.profile
     }
 
     /// Totals since it began.
+    #[must_use]
     pub const fn totals(&self) -> &Totals {
         &self.totals
     }
 
-    /// Takes a request.
-    pub fn push(&mut self, request: Request) {
-        self.waiting.push_back(request);
+    /// The end of the last iteration begun; it may lie ahead of the instant last advanced to.
+    #[must_use]
+    pub fn clock(&self) -> Duration {
+        duration(self.clock)
     }
 
-    /// Runs until `to`; the first tokens sent are appended to `answered`.
-    pub fn advance(&mut self, to: Duration, answered: &mut Vec<FirstToken>) {
-        while self.clock < to {
-            self.admit();
-            if self.running() == 0 {
-                self.clock = to;
-                return;
+    /// Takes a request, or refuses it (false): too many are in, or it can never fit into the cache.
+    /// The server has been advanced to the instant at which the request reaches it.
+    #[must_use]
+    pub fn push(&mut self, request: Request) -> bool {
+        let mut sequence = Sequence::new(request);
+        if self.profile.kv_tokens == 0 {
+            sequence.request.output = 1;
+        }
+        if len(self.in_flight()) >= self.queue_max || !self.blocks.holds(sequence.tokens_max()) {
+            self.totals.rejected += 1;
+            return false;
+        }
+        if self.in_flight() == 0 {
+            self.clock = self.clock.max(picoseconds(request.queued));
+        }
+        if self.waiting.is_empty() {
+            self.stretch = None;
+        }
+        self.waiting.push_back(sequence);
+        true
+    }
+
+    /// Lets time pass until `to`: runs every iteration that begins before. What happens meanwhile is
+    /// appended to `events`.
+    pub fn advance(&mut self, to: Duration, events: &mut Events) {
+        let to = picoseconds(to);
+        while self.clock < to && self.in_flight() > 0 {
+            match self.stretch {
+                Some(stretch) => self.decode(stretch, to, events),
+                None => self.schedule(events),
             }
-            self.make_room();
-            self.iterate(answered);
+        }
+        self.hang_up(to, events);
+    }
+
+    fn in_batch(&self) -> u64 {
+        self.decoding.len() + u64::from(self.partial.is_some())
+    }
+
+    /// One iteration with prefills in it, or the beginning of a stretch without.
+    fn schedule(&mut self, events: &mut Events) {
+        self.hang_up(self.clock, events);
+        let before = self.totals.preemptions;
+        self.make_room();
+        let plan = self.plan(before);
+        let sequences = self.decoding.len();
+        if plan.len() > 0 {
+            self.iterate(plan, events);
+        } else if sequences > 0 {
+            let end = self.decoding.first_end().unwrap_or(self.iterations + 1);
+            let most = self.blocks.lasting(self.iterations).min(end - self.iterations);
+            // After a preemption nobody is admitted in the same iteration, but may be in the next.
+            let most = if self.totals.preemptions > before { 1 } else { most.max(1) };
+            let row = self.pace.row(sequences, self.decoding.tokens());
+            self.stretch = Some(Stretch { begun: self.clock, row, done: 0, most });
         }
     }
 
-    /// First come, first served, while batch, token budget and KV cache allow.
-    fn admit(&mut self) {
-        while let Some(next) = self.waiting.front() {
-            let prompt = u64::from(next.prompt);
-            let fits = self.kv_used + self.prefill_left + prompt <= self.profile.kv_tokens;
-            let budget = self.prefill_left < u64::from(self.profile.token_budget);
-            if len(self.running()) >= u64::from(self.profile.max_sequences) || !budget || !fits {
-                return;
-            }
-            if let Some(request) = self.waiting.pop_front() {
-                self.prefill_left += prompt;
-                self.prefilling.push_back(Sequence { request, prefilled: 0 });
-            }
-        }
-    }
-
-    /// Throws out the sequences admitted last until one more token each fits; they are computed
-    /// again later, with what they had generated as part of their prompt.
+    /// Throws out those admitted last until those that decode have a block each for the next token.
     fn make_room(&mut self) {
-        while self.kv_used + len(self.decoding.len()) > self.profile.kv_tokens {
-            let last = self.decoding.keys().max_by_key(|(_, serial)| *serial).copied();
-            let Some(((end, _), request)) = last.and_then(|key| self.decoding.remove_entry(&key))
-            else {
-                return;
+        while self.blocks.need(self.iterations, 1) > self.blocks.free() {
+            let last = match self.partial.take() {
+                Some(partial) => {
+                    self.blocks.give_back(self.blocks.of(u64::from(partial.computed)));
+                    Some(partial)
+                }
+                None => self.decoding.pop_youngest(self.iterations, &mut self.blocks),
             };
-            let left = u32::try_from(end.saturating_sub(self.iterations)).unwrap_or(request.output);
-            let done = request.output.saturating_sub(left);
-            self.kv_used = self.kv_used.saturating_sub(u64::from(request.prompt + done));
-            self.totals.preemptions += 1;
-            let again = Request { prompt: request.prompt + done, output: left.max(1), ..request };
-            self.waiting.push_front(again);
+            let Some(sequence) = last else { break };
+            self.preempt(sequence);
         }
     }
 
-    fn iterate(&mut self, answered: &mut Vec<FirstToken>) {
-        let decoded = len(self.decoding.len());
-        let room = self.profile.kv_tokens.saturating_sub(self.kv_used + decoded);
-        let budget = u64::from(self.profile.token_budget).saturating_sub(decoded).min(room);
-        let batch = self.running();
-        let chunk = budget.min(self.prefill_left);
-        let &Profile { base, per_token, per_kv_token, per_sequence, .. } = &self.profile;
-        let seconds = base
-            + per_token * float(decoded + chunk)
-            + per_kv_token * float(self.kv_used)
-            + per_sequence * float(len(batch));
-        self.clock += Duration::from_secs_f64(seconds);
-        self.totals.busy += Duration::from_secs_f64(seconds);
-        self.iterations += 1;
-        self.kv_used += decoded + chunk;
-        self.totals.generation_tokens += decoded;
-        self.finish();
-        self.prefill(chunk, answered);
+    fn preempt(&mut self, sequence: Sequence) {
+        self.totals.preemptions += 1;
+        self.waiting.push_front(Sequence { computed: 0, last: self.clock, ..sequence });
     }
 
-    /// Gives `chunk` prompt tokens to the sequences in prefill, oldest first.
-    fn prefill(&mut self, chunk: u64, answered: &mut Vec<FirstToken>) {
-        self.prefill_left -= chunk;
-        let mut left = u32::try_from(chunk).unwrap_or(u32::MAX);
-        while let Some(front) = self.prefilling.front_mut() {
-            let take = left.min(front.request.prompt - front.prefilled);
-            front.prefilled += take;
-            left -= take;
-            if front.prefilled < front.request.prompt {
-                return;
-            }
-            if let Some(sequence) = self.prefilling.pop_front() {
-                self.start_decoding(sequence.request, answered);
+    /// What the next iteration computes beside decoding. The blocks of the decoding tokens are kept
+    /// free; those of the prefills are taken. `before` are the preemptions before this iteration: with
+    /// more by now nobody is admitted.
+    fn plan(&mut self, before: u64) -> Plan {
+        let mut plan = Plan::default();
+        let mut budget = u64::from(self.profile.token_budget).saturating_sub(self.decoding.len());
+        if let Some(partial) = self.partial.take() {
+            let held = self.blocks.of(u64::from(partial.computed));
+            if !self.extend(&mut plan, partial, held, &mut budget) {
+                self.blocks.give_back(held);
+                self.preempt(partial);
             }
         }
+        while self.totals.preemptions == before
+            && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences)
+        {
+            let Some(next) = self.waiting.front() else { break };
+            let computed = next.request.cached;
+            let admitted = next.admitted.or(Some(self.clock));
+            let next = Sequence { computed, admitted, ..*next };
+            if !self.extend(&mut plan, next, 0, &mut budget) {
+                break;
+            }
+            self.waiting.pop_front();
+        }
+        plan
     }
 
-    /// The end of its prefill gives a request its first token.
-    fn start_decoding(&mut self, mut request: Request, answered: &mut Vec<FirstToken>) {
-        self.totals.prompt_tokens += u64::from(request.prompt);
-        if !request.answered {
-            request.answered = true;
-            let at = self.clock + Duration::from_secs_f64(self.profile.overhead);
+    /// Gives `sequence`, which holds so many blocks, what is left of the budget, if there is any and
+    /// the free blocks allow. What the prefix cache answers takes room from the admission on.
+    fn extend(
+        &mut self,
+        plan: &mut Plan,
+        mut sequence: Sequence,
+        held: u64,
+        budget: &mut u64,
+    ) -> bool {
+        let left = u64::from(sequence.left());
+        // An encoder looks at the whole prompt at once; one that exceeds the budget goes alone.
+        let whole = self.profile.kv_tokens == 0;
+        let chunk = if whole { left } else { left.min(*budget) };
+        let fits = chunk <= *budget || (whole && plan.len() == 0);
+        let had = u64::from(sequence.computed);
+        let blocks = self.blocks.of(had + chunk).saturating_sub(held);
+        let free = self.blocks.free().saturating_sub(self.blocks.need(self.iterations, 1));
+        if *budget == 0 || !fits || blocks > free {
+            return false;
+        }
+        self.blocks.take(blocks);
+        *budget = budget.saturating_sub(chunk);
+        plan.tokens += chunk;
+        plan.read += had;
+        let chunk = u32::try_from(chunk).unwrap_or(u32::MAX);
+        sequence.computed = sequence.computed.saturating_add(chunk);
+        if sequence.left() == 0 {
+            plan.prefilled.push(sequence);
+        } else {
+            plan.partial = Some(sequence);
+        }
+        true
+    }
+
+    /// One iteration with prefills.
+    fn iterate(&mut self, plan: Plan, events: &mut Events) {
+        let decoding = self.decoding.len();
+        let read = self.decoding.tokens() + plan.read;
+        let span = self.pace.iteration(plan.tokens, read, decoding + plan.len());
+        self.totals.itl.ramp(span, 0, 0..1, decoding);
+        self.pass(1, span);
+        self.finish(events);
+        for sequence in plan.prefilled {
+            self.answer(sequence, events);
+        }
+        self.partial = plan.partial;
+    }
+
+    /// Iterations of a stretch that begin before `to`.
+    fn decode(&mut self, stretch: Stretch, to: u128, events: &mut Events) {
+        let Stretch { begun, row, done, most } = stretch;
+        let deadline = self.deadline();
+        let until = deadline.map_or(to, |deadline| deadline.min(to));
+        let count = row.count_in(until.saturating_sub(begun), done, most);
+        self.totals.itl.ramp(row.first, row.growth, done..count, self.decoding.len());
+        self.pass(count - done, begun + row.elapsed(count) - self.clock);
+        let over = count >= most || deadline.is_some_and(|deadline| deadline <= self.clock);
+        self.stretch = (!over).then_some(Stretch { done: count, ..stretch });
+        self.finish(events);
+    }
+
+    /// `count` iterations have passed, in which those that decode got a token each.
+    fn pass(&mut self, count: u64, span: u128) {
+        self.blocks.take(self.blocks.need(self.iterations, count));
+        self.totals.generation_tokens += count * self.decoding.len();
+        self.decoding.pass(count);
+        self.iterations += count;
+        self.clock += span;
+        self.busy += span;
+        self.totals.busy = duration(self.busy);
+    }
+
+    /// The end of a prefill gives a token: the first, or after a preemption the next.
+    fn answer(&mut self, mut sequence: Sequence, events: &mut Events) {
+        sequence.generated += 1;
+        self.totals.generation_tokens += 1;
+        if sequence.first.is_none() {
+            sequence.first = Some(self.clock);
+            let request = &sequence.request;
+            self.totals.prompt_tokens += u64::from(request.prompt);
+            self.totals.cached_tokens += u64::from(request.cached);
+            let at = self.seen();
             self.totals.ttft.observe(at.saturating_sub(request.queued), 1);
-            answered.push(FirstToken { at, ttft: at.saturating_sub(request.arrived) });
+            let ttft = at.saturating_sub(request.arrived);
+            events.answered.push(FirstToken { at, ttft });
+        } else {
+            self.totals.itl.ramp(self.clock - sequence.last, 0, 0..1, 1);
         }
-        self.admitted += 1;
-        let end = self.iterations + u64::from(request.output);
-        self.decoding.insert((end, self.admitted), request);
+        if sequence.generated >= sequence.request.output {
+            self.blocks.give_back(self.blocks.of(u64::from(sequence.computed)));
+            self.end(sequence, events);
+        } else {
+            self.decoding.join(sequence, self.iterations, &mut self.blocks);
+        }
     }
 
-    fn finish(&mut self) {
-        while let Some(entry) = self.decoding.first_entry() {
-            if entry.key().0 > self.iterations {
-                return;
-            }
-            let request = entry.remove();
-            let held = u64::from(request.prompt) + u64::from(request.output);
-            self.kv_used = self.kv_used.saturating_sub(held);
-            self.totals.finished += 1;
+    fn finish(&mut self, events: &mut Events) {
+        while let Some(sequence) = self.decoding.pop_ended(self.iterations, &mut self.blocks) {
+            self.end(sequence, events);
+        }
+    }
+
+    fn end(&mut self, sequence: Sequence, events: &mut Events) {
+        let Request { arrived, queued, output, .. } = sequence.request;
+        let at = self.seen();
+        let first = duration(sequence.first.unwrap_or(self.clock)) + self.overhead();
+        let admitted = duration(sequence.admitted.unwrap_or(self.clock));
+        self.totals.finished += 1;
+        self.totals.e2e.observe(at.saturating_sub(queued), 1);
+        self.totals.queue.observe(admitted.saturating_sub(queued), 1);
+        let (ttft, e2e) = (first.saturating_sub(arrived), at.saturating_sub(arrived));
+        events.finished.push(Finished { at, ttft, e2e, output });
+    }
+
+    /// When a client sees what the last iteration gave.
+    fn seen(&self) -> Duration {
+        duration(self.clock) + self.overhead()
+    }
+
+    fn overhead(&self) -> Duration {
+        Duration::try_from_secs_f64(self.profile.overhead).unwrap_or_default()
+    }
+
+    /// When the first client that waits for admission hangs up. They came in order.
+    fn deadline(&self) -> Option<u128> {
+        let patience = self.patience?;
+        let first = self.waiting.iter().find(|sequence| sequence.first.is_none())?;
+        Some(picoseconds(first.request.arrived) + patience)
+    }
+
+    /// Clients without a first token whose patience is over by `now` are gone. A token of an
+    /// iteration under way still counts as in time.
+    fn hang_up(&mut self, now: u128, events: &mut Events) {
+        let Some(patience) = self.patience else { return };
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            let first = self.waiting.iter().position(|sequence| sequence.first.is_none());
+            let Some(idx) = first else { return };
+            self.waiting.remove(idx);
+            events.gave_up += 1;
+        }
+        let gone = |sequence: &mut Sequence| {
+            sequence.first.is_none() && picoseconds(sequence.request.arrived) + patience <= now
+        };
+        if let Some(partial) = self.partial.take_if(gone) {
+            self.blocks.give_back(self.blocks.of(u64::from(partial.computed)));
+            events.gave_up += 1;
         }
     }
 }
 
-/// A count as a float. Counts here are far below 2^32: a replica of the demo computes some 10^8 tokens.
+/// A count as a float, exact up to 2^32 and at most that: no count here that is used so comes near.
+#[must_use]
 pub fn float(count: u64) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// A length as a count.
+#[must_use]
 pub fn len(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{Replica, Request};
-    use crate::engine::replay::profile::Profile;
-
-    fn request(prompt: u32, output: u32) -> Request {
-        let zero = Duration::ZERO;
-        Request { arrived: zero, queued: zero, prompt, output, answered: false }
-    }
-
-    fn replica(profile: Profile, requests: &[Request]) -> Replica {
-        let mut replica = Replica::new(profile, Duration::ZERO);
-        requests.iter().for_each(|request| replica.push(*request));
-        replica
-    }
-
-    #[test]
-    fn one_request_alone_takes_its_prefill_and_seven_milliseconds_a_token() {
-        let mut replica = replica(Profile::llama_3_8b_h100(), &[request(1000, 100)]);
-        let mut answered = Vec::new();
-        replica.advance(Duration::from_secs(1), &mut answered);
-        // 6.9 ms + 1000 x 31 us + 4 us + 15.6 ms of overhead.
-        let ttft = answered[0].ttft.as_secs_f64();
-        assert!((ttft - 0.0535).abs() < 0.0002, "{ttft}");
-        assert_eq!((replica.totals().finished, replica.totals().generation_tokens), (1, 100));
-        assert_eq!(replica.kv_used, 0);
-    }
-
-    #[test]
-    fn a_full_batch_leaves_the_rest_waiting() {
-        let profile = Profile { max_sequences: 256, ..Profile::llama_3_8b_h100() };
-        let mut replica = replica(profile, &[request(8, 5000); 300]);
-        replica.advance(Duration::from_secs(2), &mut Vec::new());
-        assert_eq!((replica.running(), replica.waiting()), (256, 44));
-    }
-
-    #[test]
-    fn a_full_cache_preempts_and_still_serves_everybody_once() {
-        let profile = Profile { kv_tokens: 2000, ..Profile::llama_3_8b_h100() };
-        let mut replica = replica(profile, &[request(400, 300); 12]);
-        let mut answered = Vec::new();
-        let mut fullest: f64 = 0.0;
-        for tenth in 1..600 {
-            replica.advance(Duration::from_millis(100 * tenth), &mut answered);
-            fullest = fullest.max(replica.kv_usage());
-        }
-        assert!(replica.totals().preemptions > 0 && fullest > 0.9, "{fullest}");
-        assert_eq!((replica.totals().finished, answered.len()), (12, 12));
-        assert_eq!(replica.kv_used, 0);
-    }
-
-    #[test]
-    fn tokens_are_conserved() {
-        let sizes = [request(600, 180), request(1800, 350), request(3500, 450), request(6000, 700)];
-        let mut replica = replica(Profile::llama_3_8b_h100(), &sizes);
-        replica.advance(Duration::from_secs(60), &mut Vec::new());
-        assert_eq!(replica.totals().prompt_tokens, 11_900);
-        assert_eq!(replica.totals().generation_tokens, 1680);
-        assert_eq!((replica.in_flight(), replica.kv_used), (0, 0));
-    }
-}
+mod tests;

@@ -11,8 +11,10 @@ mod calendar;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::numeric::count;
 use crate::engine::replay::disturb::{Disturbance, Kind, cold_start, show};
 use crate::engine::replay::law::{Answer, Law, View};
+use crate::engine::replay::pod::{Pod, Stage};
 use crate::engine::replay::policy::Actuator;
 use crate::engine::replay::profile::Settings;
 use crate::engine::replay::request::Arrival;
@@ -69,6 +71,15 @@ pub fn run(scene: &Scene, law: &mut dyn Law, every: Duration, actuator: &Actuato
     Trial { broken, ..account.trial(&world) }
 }
 
+/// Something that happens to the world or the law at an instant.
+#[derive(Debug, Clone, Copy)]
+enum Edge {
+    Restart,
+    Crash,
+    NodesGone,
+    NodesBack,
+}
+
 /// A run under way.
 struct Play<'a> {
     scene: &'a Scene,
@@ -80,19 +91,16 @@ struct Play<'a> {
     answer: Answer,
     account: Account,
     broken: Vec<String>,
-    /// What happens at an instant and has not yet, the last one first.
-    ahead: Vec<Disturbance>,
+    /// What has not happened yet, the last one first.
+    ahead: Vec<(Duration, Edge)>,
 }
 
 impl<'a> Play<'a> {
     fn new(scene: &'a Scene, law: &'a mut dyn Law, every: Duration, actuator: &Actuator) -> Self {
         let settings = Settings { objectives: scene.objectives, ..scene.settings.clone() };
         let gpus = settings.profile.gpus;
-        let arrivals = Arc::clone(&scene.arrivals);
-        let world = World::new(settings, arrivals, scene.initial, scene.seed);
-        let mut ahead: Vec<Disturbance> =
-            scene.disturbances.iter().filter(|one| one.kind.is_instant()).copied().collect();
-        ahead.sort_by_key(|disturbance| std::cmp::Reverse(disturbance.from));
+        let mut world = World::new(settings, within(scene), scene.initial, scene.seed);
+        world.freeze(scene.length);
         Self {
             scene,
             law,
@@ -100,9 +108,9 @@ impl<'a> Play<'a> {
             calendar: Calendar::new(every, actuator, scene.seed),
             acting: Acting::new(actuator, scene.limits),
             answer: Answer::default(),
-            account: Account::new(scene.length, gpus, &world),
+            account: Account::new(scene.length, gpus),
             broken: Vec::new(),
-            ahead,
+            ahead: edges(&scene.disturbances),
             world,
         }
     }
@@ -110,14 +118,14 @@ impl<'a> Play<'a> {
     /// The next instant at which anything is due; `None` when the run is over.
     fn next(&self) -> Option<Duration> {
         let now = self.world.now();
-        if self.account.is_closed() && (self.world.is_empty() || now >= self.end()) {
+        if self.account.is_closed() && (self.world.is_over() || now >= self.end()) {
             return None;
         }
         let instants = [
             Some(self.scrapes.due(&self.world)).filter(|_| self.calendar.has_begun()),
             Some(self.calendar.next()),
             self.account.next(),
-            self.ahead.last().map(|disturbance| disturbance.from.max(now)),
+            self.ahead.last().map(|(at, _)| *at),
         ];
         let next = instants.into_iter().flatten().min().unwrap_or(self.end());
         Some(next.min(self.end()))
@@ -152,7 +160,6 @@ impl<'a> Play<'a> {
                 self.scale(replicas);
             }
         }
-        self.account.note(&self.world);
     }
 
     fn now(&self) -> Timestamp {
@@ -160,19 +167,26 @@ impl<'a> Play<'a> {
     }
 
     fn disturb(&mut self, now: Duration) {
-        while let Some(one) = self.ahead.pop_if(|one| one.from <= now) {
-            match one.kind {
-                Kind::Restart => self.law.restart(),
-                Kind::Crash => {
-                    self.adopt_cold_start();
-                    self.world.crash();
+        while let Some((_, edge)) = self.ahead.pop_if(|(at, _)| *at <= now) {
+            match edge {
+                Edge::Restart => self.law.restart(),
+                Edge::Crash => self.crash(),
+                Edge::NodesGone => {
+                    let taken = self.world.pods().iter().filter(|pod| pod.has_room()).count();
+                    self.world.set_nodes(Some(count(taken)));
                 }
-                Kind::Lost
-                | Kind::Poisoned(_)
-                | Kind::Unread(_)
-                | Kind::ColdStart(_)
-                | Kind::NoNodes => {}
+                Edge::NodesBack => self.world.set_nodes(None),
             }
+        }
+    }
+
+    /// The pod that serves longest dies.
+    fn crash(&mut self) {
+        let now = self.world.now();
+        let serving = self.world.pods().iter().find(|pod| pod.stage(now) == Stage::Ready);
+        if let Some(serial) = serving.map(Pod::serial) {
+            self.adopt_cold_start();
+            self.world.kill(serial);
         }
     }
 
@@ -214,8 +228,32 @@ impl<'a> Play<'a> {
     fn adopt_cold_start(&mut self) {
         let usual = self.scene.settings.cold_start;
         let start = cold_start(&self.scene.disturbances, usual, self.world.now());
-        self.world.start_like(start);
+        self.world.set_cold_start(start);
     }
+}
+
+/// The requests that arrive before the run is over; a trace may be longer.
+fn within(scene: &Scene) -> Arc<[Arrival]> {
+    let end = scene.arrivals.partition_point(|arrival| arrival.at < scene.length);
+    match scene.arrivals.get(..end) {
+        Some(before) if before.len() < scene.arrivals.len() => before.into(),
+        _ => Arc::clone(&scene.arrivals),
+    }
+}
+
+/// What happens at instants, the last one first.
+fn edges(disturbances: &[Disturbance]) -> Vec<(Duration, Edge)> {
+    let mut edges: Vec<(Duration, Edge)> = disturbances
+        .iter()
+        .flat_map(|one| match one.kind {
+            Kind::Restart => vec![(one.from, Edge::Restart)],
+            Kind::Crash => vec![(one.from, Edge::Crash)],
+            Kind::NoNodes => vec![(one.from, Edge::NodesGone), (one.until, Edge::NodesBack)],
+            Kind::Lost | Kind::Poisoned(_) | Kind::Unread(_) | Kind::ColdStart(_) => Vec::new(),
+        })
+        .collect();
+    edges.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    edges
 }
 
 #[cfg(test)]

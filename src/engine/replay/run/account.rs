@@ -1,12 +1,12 @@
 //! What a run cost and gave, taken while it goes: totals at its end, and a course of some 500 steps.
 //!
-//! GPU time, replicas and changes are frozen when the run's length is over; requests are counted
-//! until the last one that is followed has left.
+//! The world's ledger counts; what costs is frozen there when the run's length is over, and requests
+//! are counted until the last one that is followed has left.
 
 use std::time::Duration;
 
-use crate::engine::numeric::{count, quantile};
-use crate::engine::replay::ledger::Ledger;
+use crate::engine::numeric::count;
+use crate::engine::replay::ledger::quantile;
 use crate::engine::replay::replica::float;
 use crate::engine::replay::score::{Moment, Score, Trial};
 use crate::engine::replay::world::{Census, World};
@@ -18,9 +18,6 @@ const MOMENTS_MAX: u32 = 500;
 const STEPS: [u64; 16] =
     [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400];
 
-/// Wanted replicas are told from here on: before it a policy finds its footing.
-const SETTLED: Duration = Duration::from_mins(15);
-
 /// The account of a run under way.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -31,17 +28,13 @@ pub(super) struct Account {
     until: Duration,
     arrived: u64,
     answered: usize,
-    score: Score,
-    desired: Option<(u32, u32)>,
     course: Vec<Moment>,
     closed: bool,
 }
 
 impl Account {
     /// The account of a run of `length` with so many `gpus` a replica.
-    pub(super) fn new(length: Duration, gpus: u32, world: &World) -> Self {
-        let replicas = there(world);
-        let score = Score { replicas_min: replicas, replicas_max: replicas, ..Score::default() };
+    pub(super) fn new(length: Duration, gpus: u32) -> Self {
         let step = step(length);
         Self {
             length,
@@ -50,8 +43,6 @@ impl Account {
             until: step.min(length),
             arrived: 0,
             answered: 0,
-            score,
-            desired: None,
             course: Vec::new(),
             closed: false,
         }
@@ -69,44 +60,38 @@ impl Account {
 
     /// The world at an instant, before anybody acted on it.
     pub(super) fn look(&mut self, world: &World) {
-        if self.closed {
-            return;
-        }
-        let replicas = there(world);
-        self.score.replicas_min = self.score.replicas_min.min(replicas);
-        if world.now() >= self.until {
+        if !self.closed && world.now() >= self.until {
             self.moment(world);
             self.until = (self.until + self.step).min(self.length);
-        }
-        if world.now() >= self.length {
-            self.close(world.ledger());
-        }
-    }
-
-    /// The world at an instant, after everybody acted on it.
-    pub(super) fn note(&mut self, world: &World) {
-        if self.closed {
-            return;
-        }
-        let (wanted, replicas) = (world.census().wanted, there(world));
-        self.score.replicas_max = self.score.replicas_max.max(replicas);
-        if world.now() >= SETTLED.min(self.length) {
-            let (low, high) = self.desired.unwrap_or((wanted, wanted));
-            self.desired = Some((low.min(wanted), high.max(wanted)));
+            self.closed = world.now() >= self.length;
         }
     }
 
     /// What came of it all.
     pub(super) fn trial(self, world: &World) -> Trial {
-        let Self { mut score, course, .. } = self;
+        let Self { course, gpus, .. } = self;
         let (ledger, census) = (world.ledger(), world.census());
-        let left = census.held + census.waiting + census.running;
-        score.requests = ledger.arrived;
-        score.attained = ledger.within;
-        score.failed = ledger.failed + left;
-        let seconds: Vec<f64> = ledger.ttfts().iter().map(Duration::as_secs_f64).collect();
-        [score.ttft_p50, score.ttft_p95, score.ttft_p99] =
-            [0.5, 0.95, 0.99].map(|share| quantile(&seconds, share));
+        let (desired_min, desired_max) = ledger.desired.unwrap_or_default();
+        let seconds = ledger.counted().as_secs_f64().max(f64::MIN_POSITIVE);
+        let ttft = |percent| quantile(ledger.ttfts().to_vec(), percent).map(f64::from);
+        let score = Score {
+            requests: ledger.arrived,
+            attained: ledger.attained,
+            // Who is not done by now is not waited for.
+            failed: ledger.failed + census.held + census.waiting + census.running,
+            gpu_hours: ledger.pod_seconds() / 3600.0 * f64::from(gpus),
+            replicas_mean: ledger.pod_seconds() / seconds,
+            replicas_min: ledger.pods_min,
+            replicas_max: ledger.pods_max,
+            desired_min,
+            desired_max,
+            cold_starts: ledger.cold_starts,
+            scale_events: ledger.scaled_up + ledger.scaled_down,
+            wakes: ledger.wakes,
+            ttft_p50: ttft(50),
+            ttft_p95: ttft(95),
+            ttft_p99: ttft(99),
+        };
         Trial { score, course, broken: Vec::new() }
     }
 
@@ -114,13 +99,7 @@ impl Account {
         let (ledger, census): (_, Census) = (world.ledger(), world.census());
         let begin = self.course.last().map_or(0.0, |moment| moment.at);
         let at = world.now().as_secs_f64();
-        let answered: Vec<f64> = ledger
-            .ttfts()
-            .get(self.answered..)
-            .unwrap_or_default()
-            .iter()
-            .map(Duration::as_secs_f64)
-            .collect();
+        let answered = ledger.ttfts().get(self.answered..).unwrap_or_default();
         let span = (at - begin).max(f64::MIN_POSITIVE);
         self.course.push(Moment {
             at,
@@ -129,22 +108,10 @@ impl Account {
             ready: census.ready,
             desired: census.wanted,
             queue: census.waiting + census.held,
-            ttft_p95: quantile(&answered, 0.95),
+            ttft_p95: quantile(answered.to_vec(), 95).map(f64::from),
         });
         self.arrived = ledger.arrived;
         self.answered += answered.len();
-    }
-
-    fn close(&mut self, ledger: &Ledger) {
-        let hours = ledger.pod_seconds / 3600.0;
-        let seconds = self.length.as_secs_f64().max(f64::MIN_POSITIVE);
-        self.score.gpu_hours = hours * f64::from(self.gpus);
-        self.score.replicas_mean = ledger.pod_seconds / seconds;
-        self.score.cold_starts = ledger.cold_starts;
-        self.score.scale_events = ledger.scaled_up + ledger.scaled_down;
-        self.score.wakes = ledger.wakes;
-        (self.score.desired_min, self.score.desired_max) = self.desired.unwrap_or_default();
-        self.closed = true;
     }
 }
 

@@ -3,10 +3,11 @@
 //! Given the latest answer whenever one of them reads it, it promises the replicas to set, if any.
 //! The arithmetic is theirs; here is only who reads what, and how many pods they see.
 
+use crate::engine::numeric::count;
 use crate::engine::replay::executor::{Executor, KedaRules};
 use crate::engine::replay::hpa::{Hpa, Sync};
 use crate::engine::replay::law::Answer;
-use crate::engine::replay::pod::Stage;
+use crate::engine::replay::pod::{Pod, Stage};
 use crate::engine::replay::policy::Actuator;
 use crate::engine::replay::world::World;
 use crate::engine::units::Timestamp;
@@ -32,8 +33,7 @@ impl Acting {
     /// Nothing done yet.
     pub(super) fn new(actuator: &Actuator, limits: (u32, u32)) -> Self {
         let Actuator::Keda(keda) = actuator else { return Self::Direct(limits) };
-        let (min, max) = limits;
-        let rules = KedaRules { min, ..KedaRules::sleeping(keda.cooldown, max) };
+        let rules = KedaRules { min: keda.min, ..KedaRules::sleeping(keda.cooldown, limits.1) };
         let (executor, hpa) = (Executor::new(rules), Hpa::new(keda.hpa.clone()));
         Self::Keda(Box::new(Cluster { executor, hpa, push: keda.push }))
     }
@@ -69,13 +69,12 @@ impl Acting {
     pub(super) fn sync(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
         let Self::Keda(cluster) = self else { return None };
         let spec = world.census().wanted;
-        let count = |stages: &[Stage]| {
-            let pods = world.pods().iter();
-            let found = pods.filter(|pod| stages.contains(&pod.stage(world.now())));
-            u32::try_from(found.count()).unwrap_or(u32::MAX)
-        };
-        let (pending, ready) = (count(&[Stage::Scheduling]), count(&[Stage::Ready]));
-        let status = pending + ready + count(&[Stage::Loading]);
+        let (now_in, there) = (world.now(), |pod: &&Pod| pod.gone_at().is_none());
+        let pulled = |pod: &&Pod| pod.pulled_at().is_some_and(|at| at <= now_in);
+        let living = || world.pods().iter().filter(there);
+        let status = count(living().count());
+        let pending = status - count(living().filter(pulled).count());
+        let ready = count(living().filter(|pod| pod.stage(now_in) == Stage::Ready).count());
         let sync = Sync { spec, status, ready, pending, metrics: &answer.metrics };
         let wanted = cluster.hpa.sync(&sync, now);
         (wanted != spec).then_some(wanted)

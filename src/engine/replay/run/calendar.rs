@@ -111,7 +111,7 @@ mod tests {
 
     fn keda() -> Actuator {
         let (polling, cooldown) = (Duration::from_secs(5), Duration::from_mins(1));
-        Actuator::Keda(Keda { polling, cooldown, push: true, hpa: Behavior::shipped(1, 8) })
+        Actuator::Keda(Keda { polling, cooldown, push: true, min: 0, hpa: Behavior::shipped(1, 8) })
     }
 
     /// How often each comes in ten minutes, the beginning included.

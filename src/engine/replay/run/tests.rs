@@ -62,7 +62,7 @@ fn scene(arrivals: Vec<Arrival>, length: u64, initial: u32) -> Scene {
 
 fn keda(push: bool) -> Actuator {
     let hpa = Behavior::shipped(1, 12);
-    Actuator::Keda(Keda { polling: seconds(5), cooldown: seconds(60), push, hpa })
+    Actuator::Keda(Keda { polling: seconds(5), cooldown: seconds(60), push, min: 0, hpa })
 }
 
 /// So many replicas wanted, as prescale's trigger says it and as a controller of one's own does.
@@ -164,10 +164,10 @@ fn what_is_there_is_seen_as_late_as_prometheus_sees_it() {
 
 #[test]
 fn the_clusters_facts_lag_by_a_scrape() {
-    let mut seen: Vec<(u64, Option<u32>, Option<u32>, Vec<Phase>)> = Vec::new();
+    let mut seen = Vec::new();
     told(&scene(vec![], 300, 1), &Actuator::Direct, |view| {
         let Observation { workload, pods, .. } = view.observation;
-        let phases = pods.values().map(|pod| pod.phase).collect();
+        let phases: Vec<Phase> = pods.values().map(|pod| pod.phase).collect();
         seen.push((since(view.at), workload.spec_replicas, workload.ready_replicas, phases));
         assert_eq!((workload.hpa_min, workload.hpa_max), (Some(1), Some(12)));
         assert_eq!(view.spec, if since(view.at) <= 60 { 1 } else { 2 });

@@ -1,6 +1,7 @@
 //! What kube-state-metrics said when it was scraped last: replicas, and where each pod stands.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::engine::observation::{Phase, WorkloadFacts};
 use crate::engine::replay::pod::{Pod, Stage};
@@ -27,7 +28,7 @@ pub(super) struct Listed {
     pub(super) created: Timestamp,
     /// When it became ready, in whole seconds.
     pub(super) ready: Option<Timestamp>,
-    stage: Stage,
+    phase: Phase,
 }
 
 impl Cluster {
@@ -38,7 +39,7 @@ impl Cluster {
         let pods: BTreeMap<u32, Listed> =
             there.map(|pod| (pod.serial(), Listed::of(pod, world, origin))).collect();
         let count = |ready: bool| {
-            let pods = pods.values().filter(|pod| !ready || pod.stage == Stage::Ready);
+            let pods = pods.values().filter(|pod| !ready || pod.phase == Phase::Ready);
             u32::try_from(pods.count()).ok()
         };
         let wanted = world.census().wanted;
@@ -60,26 +61,31 @@ impl Cluster {
 
 impl Listed {
     fn of(pod: &Pod, world: &World, origin: Timestamp) -> Self {
-        let stage = pod.stage(world.now());
+        let now = world.now();
         let whole = |at: Timestamp| Timestamp::from_unix_ms(at.unix_ms().div_euclid(1000) * 1000);
+        let ready = pod.ready_at().filter(|_| pod.stage(now) == Stage::Ready);
         Self {
             name: name_of(pod.serial()),
             created: whole(origin.plus(pod.created_at())),
-            ready: (stage == Stage::Ready).then(|| whole(origin.plus(pod.ready_at()))),
-            stage,
+            ready: ready.map(|at| whole(origin.plus(at))),
+            phase: phase(pod, now),
         }
     }
 
-    /// Where it stands for who also knows whether it ever answered a scrape.
+    /// Where it stands for who also knows whether it ever answered a scrape: one that is listed as
+    /// running and not ready, and answers, is taken for one that is no longer ready.
     pub(super) const fn phase(&self, answered: bool) -> Phase {
-        match (self.stage, answered) {
-            (Stage::Ready, _) => Phase::Ready,
-            // It became ready since: the list says running and not ready, and it answers.
-            (Stage::Loading, true) => Phase::Unready,
-            (Stage::Loading, false) => Phase::Loading,
-            (Stage::Draining, _) => Phase::Unready,
-            (Stage::Scheduling, _) => Phase::Pending,
-        }
+        if answered && matches!(self.phase, Phase::Loading) { Phase::Unready } else { self.phase }
+    }
+}
+
+/// The pod's phase and readiness: it is pending until its image is there.
+fn phase(pod: &Pod, now: Duration) -> Phase {
+    match pod.stage(now) {
+        Stage::Ready => Phase::Ready,
+        Stage::Draining => Phase::Unready,
+        Stage::Loading if pod.pulled_at().is_some_and(|at| now >= at) => Phase::Loading,
+        Stage::Loading | Stage::Scheduling => Phase::Pending,
     }
 }
 

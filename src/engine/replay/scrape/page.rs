@@ -76,7 +76,13 @@ fn value(replica: &Replica, totals: &Totals, role: Role, busy: f64) -> Option<f6
         Role::Rejections => float(totals.rejected),
         // Whole percent, as the driver says it.
         Role::GpuUtilization => (busy * 100.0).round() / 100.0,
-        _ => return None,
+        Role::Arrivals
+        | Role::Awake
+        | Role::GpuMemoryUsed
+        | Role::GpuMemoryTotal
+        | Role::GpuMemoryBandwidth
+        | Role::GpuPower
+        | Role::GpuPowerLimit => return None,
     })
 }
 
@@ -89,12 +95,9 @@ pub(super) fn roles(pages: &VecDeque<Page>, from: Timestamp) -> BTreeMap<Role, R
             Some(Sample { at: page.at, value })
         };
         let samples: Vec<Sample> = pages.range(begin..).filter_map(sample).collect();
-        let series = || vec![Series::new(samples.clone())];
-        let found = !samples.is_empty();
-        found.then(|| {
-            let found =
-                RoleSeries { metric: (*metric).to_owned(), combine: *combine, series: series() };
-            (*role, found)
+        (!samples.is_empty()).then(|| {
+            let series = vec![Series::new(samples)];
+            (*role, RoleSeries { metric: (*metric).to_owned(), combine: *combine, series })
         })
     });
     rows.collect()

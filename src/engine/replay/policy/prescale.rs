@@ -1,0 +1,154 @@
+//! prescale-reactive: the engine that `prescale serve` runs, tick by tick, without a forecast.
+
+use std::time::Duration;
+
+use crate::engine::decision::{Decision, Verdict};
+use crate::engine::invariants::violations;
+use crate::engine::replay::hpa::Behavior;
+use crate::engine::replay::law::{Answer, Law, Metric, View};
+use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
+use crate::engine::setup::{Setup, Strategy};
+use crate::engine::step::{Memory, step};
+use crate::engine::units::{Ratio, Replicas};
+
+/// What is shipped.
+pub(super) const PRESCALE_REACTIVE: Policy = Policy {
+    name: "prescale-reactive",
+    about: "prescale without a forecast: demand in replica-equivalents from queue, KV cache and arrivals against what a \
+            replica was seen to carry, never down before a cold start's worth of lower need.",
+    source: "this repository, the code that serves; KEDA external-push at pollingInterval 5, cooldownPeriod 60, with the HPA \
+             behaviour it ships",
+    simplifications: &[
+        "what it learned is not stored: each run begins with nothing learned",
+        "the default tick of 15 s",
+    ],
+    knob: Some(Knob {
+        name: "headroom: usable share of what a replica carries",
+        default: 0.7,
+        values: &[0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5],
+    }),
+    every: Duration::from_secs(15),
+    quantile: None,
+    scrape: None,
+    actuator,
+    law: |context, headroom| {
+        Box::new(Engine { setup: setup(context, headroom), memory: Memory::default() })
+    },
+};
+
+fn actuator(context: &Context) -> Actuator {
+    let keda = Keda::polled(context, 5, 60);
+    let hpa = Behavior::shipped(keda.hpa.min, keda.hpa.max);
+    Actuator::Keda(Keda { push: true, hpa, ..keda })
+}
+
+/// The trigger's setup at a headroom, within the limits; a headroom that is none changes nothing.
+fn setup(context: &Context, headroom: f64) -> Setup {
+    let Context { setup, limits: (min, max), .. } = context;
+    Setup {
+        headroom: Ratio::try_new(headroom).unwrap_or(setup.headroom),
+        strategy: Strategy::Reactive,
+        min_replicas: Some(setup.min_replicas.unwrap_or(Replicas::new(*min))),
+        max_replicas: Some(setup.max_replicas.unwrap_or(Replicas::new(*max))),
+        ..setup.clone()
+    }
+}
+
+#[derive(Debug)]
+struct Engine {
+    setup: Setup,
+    memory: Memory,
+}
+
+impl Law for Engine {
+    fn look(&mut self, view: &View<'_>) -> Answer {
+        let before = self.memory.clone();
+        let stepped = step(&self.setup, view.observation, std::mem::take(&mut self.memory));
+        self.memory = stepped.memory;
+        let decision = stepped.decision;
+        let broken = violations(&self.setup, view.observation, &before, &decision);
+        let broken = broken.into_iter().map(|rule| rule.name().to_owned()).collect();
+        let metrics = vec![metric(&decision)];
+        Answer { metrics, active: decision.active(), broken, ..Answer::default() }
+    }
+
+    fn restart(&mut self) {
+        self.memory = Memory::default();
+    }
+}
+
+/// What `GetMetrics` sends: a number, or an error.
+fn metric(decision: &Decision) -> Option<Metric> {
+    match &decision.verdict {
+        Verdict::Scale { sent, .. } => {
+            Some(Metric::Average { value: f64::from(sent.get()), target: 1.0 })
+        }
+        Verdict::Refuse(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PRESCALE_REACTIVE;
+    use crate::engine::observation::Role;
+    use crate::engine::replay::law::{Law, Metric, View};
+    use crate::engine::replay::policy::entry::Actuator;
+    use crate::engine::replay::policy::fixture::{Sight, context};
+
+    /// Two ready pods that together use `kv` of a cache, 10 running each, none waiting.
+    fn sight(seconds: u64, kv: f64) -> Sight {
+        Sight::new(2, 2).later(seconds).pods(&[
+            (Role::Waiting, &[0.0, 0.0]),
+            (Role::Running, &[10.0, 10.0]),
+            (Role::KvUsage, &[kv / 2.0, kv / 2.0]),
+            (Role::KvTokens, &[400_000.0, 400_000.0]),
+        ])
+    }
+
+    fn look(law: &mut dyn Law, view: &View<'_>) -> Option<f64> {
+        let answer = law.look(view);
+        assert_eq!(answer.broken, Vec::<String>::new());
+        match answer.metrics.as_slice() {
+            [Some(Metric::Average { value, target })] if *target > 0.0 => Some(value / target),
+            [None] => None,
+            metrics => panic!("{metrics:?}"),
+        }
+    }
+
+    #[test]
+    fn the_engine_decides_within_the_limits() {
+        // 1.9 caches at 0.7 a replica: 2.7.
+        for (limits, expected) in [((0, 8), 3.0), ((0, 2), 2.0), ((5, 8), 5.0)] {
+            let mut law = (PRESCALE_REACTIVE.law)(&context(limits), 0.7);
+            assert_eq!(look(law.as_mut(), &sight(0, 1.9).view()), Some(expected), "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn missing_data_is_an_error_at_first_and_held_later() {
+        let mut law = (PRESCALE_REACTIVE.law)(&context((0, 8)), 0.7);
+        assert_eq!(look(law.as_mut(), &Sight::new(2, 2).view()), None);
+        assert_eq!(look(law.as_mut(), &sight(15, 1.9).view()), Some(3.0));
+        assert_eq!(look(law.as_mut(), &Sight::new(2, 2).later(120).view()), Some(3.0));
+        // A restart forgets what was decided.
+        law.restart();
+        assert_eq!(look(law.as_mut(), &Sight::new(2, 2).later(135).view()), None);
+    }
+
+    #[test]
+    fn poison_is_survived_and_a_headroom_that_is_none_is_the_default() {
+        for headroom in [0.5, f64::NAN, 7.0] {
+            let mut law = (PRESCALE_REACTIVE.law)(&context((0, 8)), headroom);
+            let poison = sight(0, f64::NAN).gateway(f64::NAN, f64::INFINITY);
+            look(law.as_mut(), &poison.view());
+        }
+    }
+
+    #[test]
+    fn keda_is_pushed_and_the_hpa_behaves_as_shipped() {
+        let Actuator::Keda(keda) = (PRESCALE_REACTIVE.actuator)(&context((0, 8))) else { panic!() };
+        assert_eq!((keda.push, keda.min, keda.cooldown.as_secs()), (true, 0, 60));
+        let (up, down) = keda.hpa.rules.unwrap();
+        assert!(up.stabilization.is_zero() && down.stabilization.is_zero());
+    }
+}
