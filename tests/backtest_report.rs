@@ -1,6 +1,6 @@
 //! The report of a backtest: its JSON contract, its table, and its page, opened in a real browser.
 //!
-//! To look at the page: `REPORT_OUT=/tmp/report.html cargo test --test backtest_report`.
+//! To look at pages: `REPORT_OUT=/tmp cargo test --test backtest_report`.
 
 #![expect(
     clippy::unwrap_used,
@@ -19,7 +19,7 @@ use prescale::engine::replay::score::Score;
 use prescale::report::backtest::html::html;
 use prescale::report::backtest::json::json;
 use prescale::report::backtest::table::table;
-use prescale::report::backtest::{Backtest, advice::advice};
+use prescale::report::backtest::{Backtest, Point, advice::advice};
 use serde_json::Value;
 
 /// Ends a script element, opens an element that would fetch and run, ends a comment and a line.
@@ -143,6 +143,80 @@ fn the_figures_are_means_over_the_seeds_and_their_spread() {
     check(&backtest, "cost_sd", None);
 }
 
+/// A policy's name, its requests out of 1000 that met their objectives, and its GPU-hours.
+type Row = (&'static str, u64, f64);
+
+fn outcome(rows: &[Row]) -> Backtest {
+    let mut backtest = sample::backtest(rows.len(), 10, 1);
+    for (entry, (name, attained, gpu_hours)) in backtest.policies.iter_mut().zip(rows) {
+        let score = Score {
+            requests: 1_000,
+            attained: *attained,
+            gpu_hours: *gpu_hours,
+            ..Score::default()
+        };
+        (entry.name, entry.scores) = ((*name).to_owned(), vec![score]);
+    }
+    backtest.sweep.clear();
+    backtest.trace.seconds = 86_400.0;
+    backtest
+}
+
+#[test]
+fn the_best_is_the_cheapest_that_attains_the_target_else_the_nearest() {
+    let rows: [(&[Row], &str); 5] = [
+        (&[("static-peak", 1_000, 96.0), ("a", 990, 50.0), ("b", 995, 60.0)], "a"),
+        (&[("a", 980, 10.0), ("b", 985, 90.0)], "b"),
+        (&[("a", 980, 10.0), ("b", 980, 9.0)], "b"),
+        (&[("a", 990, 9.0), ("b", 999, 9.0)], "b"),
+        (&[("oracle", 1_000, 1.0), ("a", 500, 50.0)], "a"),
+    ];
+    for (policies, expected) in rows {
+        let found = json(&outcome(policies))["best"].clone();
+        assert_eq!(found, expected, "{policies:?}");
+    }
+}
+
+#[test]
+fn what_is_saved_is_saved_against_always_on_and_extrapolated_aloud() {
+    // 46 of 96 GPU-hours less in a day, at 2.49: 30 x 46 x 2.49 = 3,436.2.
+    let told = table(&outcome(&[("static-peak", 1_000, 96.0), ("a", 990, 50.0)]), 200);
+    let words: Vec<&str> = told.split_whitespace().collect();
+    let expected = "a is the cheapest that attains 99%: 50.00 GPU-hours at 99%, 47.9% less than \
+                    static-peak (96.00 at 100%). Extrapolated from 24 h to 30 days: 3,436 saved.";
+    assert!(words.join(" ").contains(expected), "{told}");
+}
+
+#[test]
+fn advice_follows_from_figures() {
+    let check = |backtest: &Backtest, expected: &[&str]| {
+        let found = advice(backtest);
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.contains(expected), "{found}, not {expected}");
+        }
+    };
+    check(&outcome(&[("static-peak", 1_000, 96.0)]), &[]);
+    let mut both = outcome(&[("static-peak", 1_000, 96.0), ("prescale-reactive", 995, 50.0)]);
+    check(&both, &["Use prescale-reactive in place of static-peak: 47.9% fewer"]);
+    both.policies[1].knob = Some(("headroom".to_owned(), 0.7));
+    both.sweep = vec![Point {
+        name: "prescale-reactive".to_owned(),
+        headroom: 0.8,
+        slo_attainment: 0.99,
+        gpu_hours: 40.0,
+    }];
+    check(&both, &["Use ", "Set headroom of prescale-reactive to 0.8 (now 0.7): 99% at 40.00"]);
+    both.sweep[0].slo_attainment = 0.98;
+    check(&both, &["Use "]);
+    let mut lost = outcome(&[("oracle", 900, 96.0), ("a", 850, 50.0)]);
+    check(&lost, &["Even oracle attains only 90% of the 99% aimed at"]);
+    lost.policies[1].scores[0].desired_max = 12;
+    check(&lost, &["Even oracle", "a wanted as many as the 12 replicas"]);
+    lost.policies[1].scores[0].wakes = 3;
+    check(&lost, &["Even oracle", "a wanted", "a woke from zero 3 times, 100 s each"]);
+}
+
 #[test]
 fn the_table_reads_as_it_did_at_each_width() {
     let backtest = sample::backtest(6, 480, 3);
@@ -180,8 +254,19 @@ fn the_page_is_small_and_the_same_each_time() {
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
     assert!(!page.contains("[no slot"), "a slot of the template is not filled");
     assert_eq!(page, html(&sample::backtest(13, 500, 10)));
-    if let Some(path) = std::env::var_os("REPORT_OUT") {
-        std::fs::write(path, html(&sample::backtest(6, 480, 3))).unwrap();
+    let (unscripted, _) = page.split_once("id=\"data\"").unwrap();
+    for figure in ["All 60 settings tried", "96.26 ±0.78", "at most ", "--gpu-price 2.49"] {
+        assert!(unscripted.contains(figure), "without scripts {figure} is not to be read");
+    }
+    if let Some(folder) = std::env::var_os("REPORT_OUT") {
+        let write = |name: &str, backtest: &Backtest| {
+            std::fs::write(Path::new(&folder).join(name), html(backtest)).unwrap();
+        };
+        let mut elapsed = sample::backtest(13, 500, 10);
+        elapsed.trace.begins_unix_ms = 0;
+        write("report.html", &sample::backtest(6, 480, 3));
+        write("report-13.html", &elapsed);
+        write("report-hostile.html", &hostile());
     }
 }
 
@@ -218,6 +303,22 @@ fn a_browser_without_a_network_draws_every_chart() {
         assert_eq!(seen.dom.matches("<canvas").count(), charts, "{name}");
         assert!(!seen.dom.contains("<img"), "{name}: a name became an element");
         assert!(!seen.log.contains("CONSOLE"), "{name}: {}", seen.log);
+    }
+}
+
+/// Should escaping ever fail, the policy still forbids scripts and requests; and says so in the log
+/// that the tests here look at.
+#[test]
+fn the_browser_refuses_what_was_smuggled_in() {
+    let page = html(&sample::backtest(2, 50, 1));
+    let smuggled = "<script>document.body.dataset.evil = 1</script>\
+                    <img src=\"http://example.invalid/x.png\"></body>";
+    let Some(seen) = browser::open(&page.replace("</body>", smuggled)) else { return };
+    assert!(seen.dom.contains("data-drawn=\"5\""), "{}", seen.log);
+    assert!(!seen.dom.contains("data-evil"), "{}", seen.log);
+    for refused in ["script-src", "img-src"] {
+        let told = seen.log.lines().any(|line| line.contains("CONSOLE") && line.contains(refused));
+        assert!(told, "{refused}: {}", seen.log);
     }
 }
 

@@ -119,7 +119,7 @@ fn course((_, ahead, margin): Kind, demand: &[f64]) -> Vec<Moment> {
         replicas = desired.max(replicas.saturating_sub(1));
         queue = (queue + (rate - f64::from(ready) * KNEE) * STEP).max(0.0);
         let wait = queue / (f64::from(ready) * KNEE);
-        let moment = Moment {
+        Moment {
             at: STEP * length(idx + 1),
             demand: *rate,
             replicas,
@@ -127,8 +127,7 @@ fn course((_, ahead, margin): Kind, demand: &[f64]) -> Vec<Moment> {
             desired,
             queue: u64::from(whole(queue)),
             ttft_p95: (idx % 97 != 40).then_some(0.35 + 0.05 * rate + wait),
-        };
-        moment
+        }
     });
     steps.collect()
 }

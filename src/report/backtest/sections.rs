@@ -115,9 +115,13 @@ pub(super) fn policies(backtest: &Backtest) -> String {
     });
     format!(
         "{}<p class=\"note\">* best trade-off: the cheapest that attains the target, else the one \
-         that comes nearest. Figures are means over the seeds ± sample standard deviation.</p>\n\
+         that comes nearest.</p>\n\
          <details><summary>Columns</summary><dl class=\"facts\">{}</dl></details>",
-        grid("Policies", ["policy"].into_iter().chain(heads), body),
+        grid(
+            "Means over the seeds ± sample standard deviation",
+            ["policy"].into_iter().chain(heads),
+            body
+        ),
         keys.collect::<String>()
     )
 }

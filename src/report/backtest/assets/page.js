@@ -89,7 +89,7 @@ function timed(id, values, extra, options) {
     legend: { show: false },
     cursor: { sync: { key: "time" }, points: { size: 5 }, y: false, drag: { x: true, y: false } },
     scales: { x: { time: origin !== null }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.06)], ...scale } },
-    axes: [timeAxis(), { ...axis(), size: isNarrow() ? 42 : 54, values: (_, splits) => splits.map(short), ...y }],
+    axes: [timeAxis(), { ...axis(), size: isNarrow() ? 50 : 56, values: (_, splits) => splits.map(short), ...y }],
     series: [{}, ...series.map(({ data: _, ...rest }) => rest)],
     hooks: { setCursor: [(u) => read(u.cursor.idx)] },
     ...extra,
@@ -133,7 +133,8 @@ function drawLegend() {
     box.checked = policy.shown;
     policy.swatch = label.appendChild(document.createElement("i"));
     policy.swatch.className = dash(idx) ? "dashed" : "";
-    label.append(policy.name);
+    label.appendChild(document.createElement("span")).textContent = policy.name;
+    label.title = policy.name;
     policy.cells = [cell(row), cell(row), cell(row)];
     row.className = policy.shown ? "" : "off";
     box.addEventListener("change", () => {
@@ -211,7 +212,7 @@ function drawScatter() {
   }, [all.map((it) => it.hours), ...series.map((it) => it.data)], box);
 }
 
-// Names beside the large marks, where there is room: right, left, above, below, farther off, or nowhere.
+// Names beside the large marks, where there is room; farther off with a line to the mark, or nowhere.
 function name(u, all, names) {
   const { ctx, bbox } = u;
   const ratio = uPlot.pxRatio;
@@ -231,19 +232,27 @@ function name(u, all, names) {
     const [left, top] = place(it);
     const text = it.name.length > 24 ? `${it.name.slice(0, 23)}…` : it.name;
     const wide = ctx.measureText(text).width;
-    const gap = 8 * ratio;
-    const spots = [
-      [left + gap, top - tall / 2], [left - gap - wide, top - tall / 2],
-      [left - wide / 2, top - gap - tall], [left - wide / 2, top + gap],
-      [left + gap, top - gap - tall], [left + gap, top + gap],
-      [left - wide - gap, top - gap - tall], [left - wide - gap, top + gap],
-      [left + 2 * gap, top - 2.5 * tall], [left + 2 * gap, top + 1.5 * tall],
-    ].map(([l, t]) => ({ left: l, right: l + wide, top: t, bottom: t + tall }));
+    const spots = [8, 22, 38, 56].flatMap((far) => {
+      const gap = far * ratio;
+      return [
+        [left + gap, top - tall / 2], [left - gap - wide, top - tall / 2],
+        [left - wide / 2, top - gap - tall], [left - wide / 2, top + gap],
+        [left + gap, top - gap - tall], [left + gap, top + gap],
+        [left - gap - wide, top - gap - tall], [left - gap - wide, top + gap],
+      ].map(([l, t]) => ({ left: l, right: l + wide, top: t, bottom: t + tall, isFar: far > 8 }));
+    });
     const spot = spots.find((s) => s.left >= bbox.left && s.right <= bbox.left + bbox.width
       && s.top >= bbox.top && s.bottom <= bbox.top + bbox.height && taken.every((other) => free(s, other)));
     if (!spot) continue;
     taken.push(spot);
-    ctx.fillStyle = colour(names.indexOf(it.name));
+    ctx.fillStyle = ctx.strokeStyle = colour(names.indexOf(it.name));
+    if (spot.isFar) {
+      ctx.lineWidth = ratio;
+      ctx.beginPath();
+      ctx.moveTo(left, top);
+      ctx.lineTo(Math.min(Math.max(left, spot.left), spot.right), Math.min(Math.max(top, spot.top), spot.bottom));
+      ctx.stroke();
+    }
     ctx.fillText(text, spot.left, spot.top);
   }
   ctx.restore();
