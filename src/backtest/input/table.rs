@@ -3,9 +3,11 @@
 //! Given a path, it promises never to hold more than a line of the file, and an end: what is
 //! decompressed is limited, so are lines. What columns mean is left to others.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, StringRecord, Trim};
 use flate2::bufread::MultiGzDecoder;
@@ -26,6 +28,7 @@ pub(crate) struct Table {
     path: PathBuf,
     names: Vec<String>,
     reader: csv::Reader<Limited<Box<dyn Read>>>,
+    pending: Rc<Cell<usize>>,
     record: ByteRecord,
     line: u64,
 }
@@ -45,14 +48,17 @@ impl Table {
         let packed = plain.fill_buf().map_err(failed)?.starts_with(&GZIP);
         let text: Box<dyn Read> =
             if packed { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(Limited::new(text));
+        let pending = Rc::new(Cell::new(0));
+        let limited = Limited { inner: text, left: BYTES_MAX, pending: Rc::clone(&pending) };
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(limited);
         let names = reader.headers().map(names).map_err(|error| fault(path, 0, error))?;
         let twice = names.iter().enumerate().find(|(idx, name)| names[..*idx].contains(name));
         if let Some((_, name)) = twice {
             let problem = format!("column {name:?} is there twice");
             return Err(InputError::Columns { path: path.to_owned(), problem });
         }
-        Ok(Self { path: path.to_owned(), names, reader, record: ByteRecord::new(), line: 1 })
+        let (path, record) = (path.to_owned(), ByteRecord::new());
+        Ok(Self { path, names, reader, pending, record, line: 1 })
     }
 
     /// The file.
@@ -77,6 +83,7 @@ impl Table {
     pub(crate) fn advance(&mut self) -> Result<bool, InputError> {
         let more = self.reader.read_byte_record(&mut self.record);
         let more = more.map_err(|error| fault(&self.path, self.line, error))?;
+        self.pending.set(0);
         self.line = self.record.position().map_or(self.line, csv::Position::line);
         Ok(more)
     }
@@ -126,57 +133,82 @@ fn names(record: &StringRecord) -> Vec<String> {
 fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
     let path = path.to_owned();
     let place = error.position().map_or(line, csv::Position::line);
-    match error.into_kind() {
-        ErrorKind::Io(source) => InputError::Read { path, line, source },
-        ErrorKind::UnequalLengths { expected_len, len, .. } => InputError::Value {
+    if let ErrorKind::UnequalLengths { expected_len, len, .. } = error.kind() {
+        return InputError::Value {
             path,
             line: place,
             column: "cells".to_owned(),
             value: len.to_string(),
             problem: format!("accepted are {expected_len}, as many as there are columns"),
-        },
-        other => InputError::Read {
-            path,
-            line: place,
-            source: io::Error::other(csv_text(&other).to_owned()),
-        },
+        };
     }
-}
-
-fn csv_text(kind: &ErrorKind) -> &'static str {
-    if matches!(kind, ErrorKind::Utf8 { .. }) { "not text in UTF-8" } else { "not a CSV file" }
+    let not_text = matches!(error.kind(), ErrorKind::Utf8 { .. });
+    let source = if let ErrorKind::Io(source) = error.into_kind() {
+        source
+    } else {
+        io::Error::other(if not_text { "not text in UTF-8" } else { "not a CSV file" })
+    };
+    InputError::Read { path, line, source }
 }
 
 /// A reader that refuses to give more, or longer lines, than a trace has.
 struct Limited<R> {
     inner: R,
-    bytes: u64,
-    line_bytes: usize,
-}
-
-impl<R> Limited<R> {
-    const fn new(inner: R) -> Self {
-        Self { inner, bytes: 0, line_bytes: 0 }
-    }
+    left: u64,
+    /// Bytes since the last line was understood; the table sets it back. A quote that nobody closes
+    /// makes one line of the rest of the file.
+    pending: Rc<Cell<usize>>,
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let given = buffer.get(..count).unwrap_or_default();
-        self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        if self.bytes > BYTES_MAX {
-            return Err(io::Error::other("more than 1 GiB of text; cut the trace"));
-        }
-        for part in given.split_inclusive(|byte| *byte == b'\n') {
-            self.line_bytes += part.len();
-            if self.line_bytes > LINE_BYTES_MAX {
-                return Err(io::Error::other("a line of more than 64 KiB; this is not a trace"));
-            }
-            if part.ends_with(b"\n") {
-                self.line_bytes = 0;
-            }
+        let left = self.left.checked_sub(u64::try_from(count).unwrap_or(u64::MAX));
+        self.left = left.ok_or_else(|| io::Error::other("more than 1 GiB of text; cut it"))?;
+        self.pending.set(self.pending.get().saturating_add(count));
+        if self.pending.get() > LINE_BYTES_MAX {
+            return Err(io::Error::other("a line of more than 64 KiB; this is not a trace"));
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::Read;
+    use std::rc::Rc;
+
+    use super::{LINE_BYTES_MAX, Limited};
+
+    /// How much of 100 000 bytes is given, or which words refuse it.
+    fn check(left: u64, reset: bool, expected: Result<usize, &str>) {
+        let pending = Rc::new(Cell::new(0));
+        let inner = std::io::repeat(b'x').take(100_000);
+        let mut limited = Limited { inner, left, pending: Rc::clone(&pending) };
+        let (mut buffer, mut read) = ([0; 8192], 0);
+        let outcome = loop {
+            match limited.read(&mut buffer) {
+                Ok(0) => break Ok(read),
+                Ok(count) => read += count,
+                Err(error) => break Err(error.to_string()),
+            }
+            if reset {
+                pending.set(0);
+            }
+        };
+        match (&outcome, expected) {
+            (Err(text), Err(words)) => assert!(text.contains(words), "{text}"),
+            (outcome, expected) => assert_eq!(outcome.as_ref().ok(), expected.as_ref().ok()),
+        }
+    }
+
+    #[test]
+    fn text_and_lines_have_an_end() {
+        const { assert!(LINE_BYTES_MAX < 100_000) };
+        check(1 << 30, true, Ok(100_000));
+        check(100_000, true, Ok(100_000));
+        check(99_999, true, Err("1 GiB"));
+        check(1 << 30, false, Err("64 KiB"));
     }
 }

@@ -28,8 +28,12 @@ pub(crate) fn poisson(stages: &[Stage], scale: f64, random: &mut Random) -> Vec<
     for stage in stages {
         let (rate, ends) = (stage.rate * scale, begins + stage.length);
         let mut at = begins;
+        if rate <= 0.0 {
+            begins = ends;
+            continue;
+        }
         // A gap of more than the stage may be too long for a `Duration`.
-        while rate > 0.0 {
+        loop {
             let gap = random.exponential(rate);
             if gap >= (ends - at).as_secs_f64() {
                 break;
