@@ -50,10 +50,11 @@ fn asleep(backtest: &Backtest, entry: &Entry) -> Option<String> {
         }
     }
     idle += asleep(stretch);
-    let (min, share) = (world.limits.0, idle / total);
-    if min == 0 || !(share >= IDLE_SHARE) {
+    let min = world.limits.0;
+    if min == 0 || idle <= IDLE_SHARE * total {
         return None;
     }
+    let share = idle / total;
     let hours = idle / 3600.0 * f64::from(min) * f64::from(world.gpus);
     let own = mean(&entry.scores, |score| score.gpu_hours);
     let money = world.gpu_price.map_or(String::new(), |price| format!(", {:.2}", hours * price));

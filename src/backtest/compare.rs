@@ -231,9 +231,8 @@ impl Runs<'_> {
         let told = |(&(idx, bits), trials): (&Setting, &Vec<Trial>)| {
             let (name, knob) = (name(idx), f64::from_bits(bits));
             let seeds = self.plan.seeds.each().zip(trials.clone());
-            let lines = seeds.flat_map(|(seed, trial)| {
-                trial.broken.into_iter().map(move |text| (seed, text))
-            });
+            let lines = seeds
+                .flat_map(|(seed, trial)| trial.broken.into_iter().map(move |text| (seed, text)));
             lines.map(|(seed, text)| format!("{name} at {knob}, seed {seed}: {text}")).collect()
         };
         self.done.iter().flat_map::<Vec<String>, _>(told).collect()

@@ -3,9 +3,7 @@
 use tokio::runtime::Builder;
 
 use crate::backtest::error::Error;
-use crate::backtest::input::{
-    Question, Recorded, Sizes, generate, read_file, read_prometheus,
-};
+use crate::backtest::input::{Question, Recorded, Sizes, generate, read_file, read_prometheus};
 use crate::backtest::options::{Options, Source, Tokens};
 use crate::backtest::progress::{Listener, Progress};
 use crate::clock::Clock;

@@ -216,7 +216,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused_with_both_numbers() {
         check([None, Some(5), Some(4)], Err("--min-replicas 5 is above --max-replicas 4"));
-        check([Some(9), None, Some(8)], Err("--initial-replicas 9 is outside of the limits 1 to 8"));
+        check(
+            [Some(9), None, Some(8)],
+            Err("--initial-replicas 9 is outside of the limits 1 to 8"),
+        );
         check([Some(0), None, None], Err("--initial-replicas 0 is outside of the limits 1 to 20"));
     }
 }

@@ -179,6 +179,13 @@ pub(super) struct Args {
     /// Also write a page that opens offline
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    #[command(flatten)]
+    lists: Lists,
+}
+
+/// What can be chosen from, instead of a backtest.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Lists {
     /// Print every policy with its source and what is simplified, and end
     #[arg(long)]
     list_policies: bool,
@@ -188,6 +195,21 @@ pub(super) struct Args {
     /// Print every profile, and end
     #[arg(long)]
     list_profiles: bool,
+}
+
+impl Lists {
+    /// What was asked for, if anything.
+    fn text(self) -> Option<String> {
+        let Self { list_policies, list_generators, list_profiles } = self;
+        let tables: [(bool, fn() -> String); 3] = [
+            (list_policies, tables::policies),
+            (list_generators, tables::generators),
+            (list_profiles, tables::profiles),
+        ];
+        let asked = tables.iter().filter(|(asked, _)| *asked);
+        let text: String = asked.map(|(_, table)| table()).collect();
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 /// Examples, below the flags.
@@ -202,15 +224,8 @@ Examples:
 /// Runs what was asked for.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let out = &mut io::stdout();
-    if args.list_policies || args.list_generators || args.list_profiles {
-        let tables = [
-            (args.list_policies, tables::policies as fn() -> String),
-            (args.list_generators, tables::generators),
-            (args.list_profiles, tables::profiles),
-        ];
-        for (_, table) in tables.iter().filter(|(asked, _)| *asked) {
-            out.write_all(table().as_bytes())?;
-        }
+    if let Some(text) = args.lists.text() {
+        out.write_all(text.as_bytes())?;
         return Ok(Exit::Done);
     }
     let page = args.html.as_deref().map(write::Page::at).transpose()?;

@@ -34,7 +34,11 @@ pub(super) fn of(error: &anyhow::Error) -> Exit {
     let configuration = error.is::<server::config::Error>() || error.is::<source::config::Error>();
     let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
     let backtest = error.downcast_ref().is_some_and(backtest::error::Error::is_usage);
-    if configuration || datasource || backtest || error.is::<Usage>() { Exit::Usage } else { Exit::Failed }
+    if configuration || datasource || backtest || error.is::<Usage>() {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -75,8 +75,9 @@ fn read(path: &Path) -> Result<Profile, String> {
     file.take(PROFILE_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    let profile: Profile = serde_saphyr::from_str(&text)
-        .map_err(|error| format!("is not a profile: {}", crate::report::one_line(&error.to_string())))?;
+    let profile: Profile = serde_saphyr::from_str(&text).map_err(|error| {
+        format!("is not a profile: {}", crate::report::one_line(&error.to_string()))
+    })?;
     profile.validate().map_err(|faults| faults.join("; "))?;
     Ok(profile)
 }
@@ -124,11 +125,11 @@ mod tests {
                 &["backtest", "--html", "x.html", "--sweep", "-o", "json", "-ojson", "--threads=2"],
                 "prescale backtest --sweep",
             ),
+            (&["backtest", "--format", "json", "--seeds", "3"], "prescale backtest --seeds 3"),
             (
-                &["backtest", "--format", "json", "--seeds", "3"],
-                "prescale backtest --seeds 3",
+                &["backtest", "--query", "sum(x{a='b'})"],
+                "prescale backtest --query 'sum(x{a='\\''b'\\''})'",
             ),
-            (&["backtest", "--query", "sum(x{a='b'})"], "prescale backtest --query 'sum(x{a='\\''b'\\''})'"),
             (&["backtest", "--prometheus-url", "http://u:p@h"], ""),
             (&["backtest", "--slo-target", "99%"], "prescale backtest --slo-target 99%"),
         ];

@@ -28,7 +28,8 @@ impl Page {
         }
         let folder = folder(&path);
         if !folder.is_dir() {
-            let text = format!("--html {}: folder {} is not there", path.display(), folder.display());
+            let text =
+                format!("--html {}: folder {} is not there", path.display(), folder.display());
             return Err(Usage(text).into());
         }
         Ok(Self(path))
