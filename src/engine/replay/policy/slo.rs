@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::numeric::{count, replicas_ceil};
+use crate::engine::numeric::{count, quantile, replicas_ceil};
 use crate::engine::observation::{Latency, Role};
 use crate::engine::replay::hpa::{Behavior, Rules, Select, Step};
 use crate::engine::replay::law::{Answer, Law, Metric, View};
@@ -23,6 +23,9 @@ const LOW: f64 = 0.40 / HIGH;
 const CLAMP: f64 = 2.0;
 /// `avg_over_time`.
 const SMOOTHING: Duration = Duration::from_secs(45);
+
+/// What the pace of running requests is averaged over.
+const PACE: Duration = Duration::from_mins(1);
 
 /// Latency over objective.
 pub(super) const SLO_AWARE: Policy = Policy {
@@ -115,7 +118,8 @@ impl Saturation {
             query::finite(reading.seconds.map(|seconds| seconds / objective.as_secs_f64()))
         };
         let ttft = over(Latency::Ttft, objectives.ttft);
-        let tpot = over(Latency::InterToken, objectives.tpot);
+        let pace = quantile(&query::pace(view.observation, PACE), 0.9);
+        let tpot = pace.map(|pace| pace / objectives.tpot.as_secs_f64());
         let idle = !is_busy(view) && known_idle(view);
         ttft.into_iter().chain(tpot).reduce(f64::max).or(idle.then_some(0.0))
     }
