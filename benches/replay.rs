@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot set up its case has failed")]
 
 #[path = "../tests/world/naive.rs"]
+#[expect(dead_code, reason = "the tests look inside; here only its time counts")]
 mod naive;
 
 use std::hint::black_box;
