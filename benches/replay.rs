@@ -1,10 +1,10 @@
 //! How fast a day passes: one replica under load in closed form, the loop that it stands for, and a
 //! whole world. All in one run, as machines differ.
 
-#![expect(missing_docs, reason = "the macros of criterion make undocumented functions")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot set up its case has failed")]
 
 #[path = "../tests/world/naive.rs"]
+#[expect(dead_code, reason = "the tests look inside; here only its time counts")]
 mod naive;
 
 use std::hint::black_box;

@@ -200,11 +200,12 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(3600);
 
-    /// A real clock: sockets do not know a paused one. 300 simulated seconds pass in one.
+    /// A real clock: sockets do not know a paused one. 100 simulated seconds pass in one, so that a
+    /// slow machine still looks while the pod loads.
     fn fleet() -> Arc<Fleet> {
         let origin = Timestamp::from_unix_ms(1_700_000_000_000);
         let world = World::new(Settings::demo(), day(1, DAY), 1, 1);
-        Arc::new(Fleet::new(world, Clock::scaled(origin, 300.0), origin, DAY))
+        Arc::new(Fleet::new(world, Clock::scaled(origin, 100.0), origin, DAY))
     }
 
     #[test]

@@ -27,13 +27,13 @@ impl Sequence {
 }
 
 #[derive(Debug)]
-pub struct Naive {
+pub(crate) struct Naive {
     settings: Settings,
     clock: u128,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
     busy: u128,
-    pub totals: Totals,
+    pub(crate) totals: Totals,
 }
 
 fn ps(span: Duration) -> u128 {
@@ -49,20 +49,20 @@ fn exact(seconds: f64) -> u128 {
 }
 
 impl Naive {
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let totals = Totals::default();
         Self { settings, clock: 0, waiting: VecDeque::new(), running: Vec::new(), busy: 0, totals }
     }
 
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    pub fn running(&self) -> usize {
+    pub(crate) fn running(&self) -> usize {
         self.running.len()
     }
 
-    pub fn kv_blocks(&self) -> u64 {
+    pub(crate) fn kv_blocks(&self) -> u64 {
         self.running.iter().map(|sequence| self.blocks(sequence.computed)).sum()
     }
 
@@ -85,7 +85,7 @@ impl Naive {
         self.usable() - held.sum::<u64>()
     }
 
-    pub fn push(&mut self, mut request: Request) -> bool {
+    pub(crate) fn push(&mut self, mut request: Request) -> bool {
         request.output = if self.encoder() { 1 } else { request.output };
         let most = u64::from(request.prompt) + u64::from(request.output) - 1;
         let full = self.settings.max_queued;
@@ -112,7 +112,7 @@ impl Naive {
         true
     }
 
-    pub fn advance(&mut self, to: Duration, events: &mut Events) {
+    pub(crate) fn advance(&mut self, to: Duration, events: &mut Events) {
         while self.clock < ps(to) && self.waiting.len() + self.running.len() > 0 {
             self.hang_up(self.clock, events);
             self.schedule();
