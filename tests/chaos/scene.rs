@@ -1,9 +1,10 @@
 //! A busy scene: 40 minutes of a fleet of large models, a rise, a burst, a lull.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use prescale::engine::replay::knee::knee;
 use prescale::engine::replay::law::Law;
 use prescale::engine::replay::policy::{Actuator, Context, Policy, find};
 use prescale::engine::replay::profile::{Profile, Settings};
@@ -20,7 +21,13 @@ const LENGTH: Duration = Duration::from_mins(40);
 /// When the burst begins.
 pub(crate) const BURST: Duration = Duration::from_mins(18);
 
-/// Requests per second by share of the time: 1.4 of these is what one replica carries.
+/// What one replica carries of these requests, per second.
+static KNEE: LazyLock<f64> = LazyLock::new(|| {
+    let scene = scene(0);
+    knee(&scene.settings, &scene.arrivals)
+});
+
+/// Requests per second by share of the time: from two replicas to seven and back.
 const COURSE: [(f64, f64); 7] =
     [(0.0, 1.5), (0.15, 1.5), (0.4, 4.0), (0.45, 4.0), (0.5, 6.5), (0.65, 6.0), (1.0, 1.5)];
 
@@ -61,7 +68,7 @@ pub(crate) fn context(scene: &Scene) -> Context {
         objectives: scene.objectives,
         limits: scene.limits,
         profile: scene.settings.profile.clone(),
-        knee: 1.4,
+        knee: *KNEE,
         cold_start: scene.settings.cold_start.total(),
         setup: spec.setup,
         arrivals: Arc::clone(&scene.arrivals),
