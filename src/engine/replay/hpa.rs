@@ -67,7 +67,8 @@ impl Hpa {
     fn normalize(&mut self, proposal: u32, current: u32, now: Timestamp) -> u32 {
         let Behavior { min, max, stabilization, .. } = self.behavior;
         let Some((up, down)) = self.behavior.rules.as_ref() else {
-            let held = self.recommendations.within(stabilization, now).fold(proposal, u32::max);
+            // Here, and only here, the window includes its far end.
+            let held = self.recommendations.since(stabilization, now).fold(proposal, u32::max);
             self.recommendations.record(proposal, stabilization, now);
             return held.min(max.min(doubled(current))).max(min);
         };
