@@ -121,7 +121,7 @@ impl Truth {
         let before = |at| self.arrivals.partition_point(|arrival| arrival.at < at);
         let arrived = f64::from(count(before(now) - before(from)));
         let newest = |pod: &PodObservation| {
-            pod.roles.get(&Role::Waiting)?.series.iter().filter_map(Series::latest).last()
+            pod.roles.get(&Role::Waiting)?.series.iter().find_map(Series::latest)
         };
         let pods = view.observation.pods.values();
         let waiting: f64 = pods.filter_map(newest).map(|sample| sample.value).sum();
