@@ -30,7 +30,7 @@ bench-keda:
 nightly:
     command -v cargo-deny || cargo install cargo-deny --locked
     cargo deny --locked check
-    PROPTEST_CASES=10000 cargo test --release --locked
+    PROPTEST_CASES=10000 PRESCALE_CHAOS_SEEDS=10000 cargo test --release --locked
 
 # The real server before a simulated fleet; open http://127.0.0.1:8080
 demo:
