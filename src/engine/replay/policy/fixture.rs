@@ -132,9 +132,12 @@ impl Sight {
         let at = self.observation.at;
         for (role, rates) in roles {
             for (idx, rate) in rates.iter().enumerate() {
-                let sample =
-                    |ago: u64, value| Sample { at: at.minus(Duration::from_secs(ago)), value };
-                self.insert(idx, *role, vec![sample(60, 0.0), sample(0, 60.0 * rate)]);
+                // A jump of the newest sample would not count until a next one confirms it.
+                let sample = |ago: u32| Sample {
+                    at: at.minus(Duration::from_secs(u64::from(ago))),
+                    value: rate * f64::from(60 - ago),
+                };
+                self.insert(idx, *role, vec![sample(60), sample(30), sample(0)]);
             }
         }
         self

@@ -90,7 +90,8 @@ impl Law for Kpa {
         let windows = self.mean(STABLE, view.at).zip(self.mean(PANIC, view.at));
         let replicas = windows.map(|(stable, panic)| {
             let wanted = self.wanted(stable, panic, view);
-            self.context.within(self.graced(wanted, view))
+            let graced = self.graced(wanted, view);
+            self.context.within(graced)
         });
         Answer { replicas, ..Answer::default() }
     }

@@ -109,7 +109,7 @@ impl Law for Gpu {
         let pods = view.observation.pods.values().filter(|pod| serving(pod.phase));
         let values: Vec<f64> = pods
             .filter_map(|pod| query::of_pod(pod, Role::GpuUtilization, view.at))
-            .map(|share| share * 100.0)
+            .filter_map(|share| query::finite(Some(share * 100.0)))
             .collect();
         one((!values.is_empty()).then_some(Metric::Pods { values, target: self.target }))
     }
