@@ -15,7 +15,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// KEDA's default `pollingInterval` and the HPA's sync.
 const LOOKS: Duration = Duration::from_secs(15);
 
-const QUEUE: &str = "vLLM production-stack, helm chart and tutorial 20 (vllm-project/production-stack, \
+const QUEUE: &str = "vLLM production-stack, helm chart and tutorial 20 (vllm-project/production-stack, as of \
                      August 2026): vllm:num_requests_waiting / 5, pollingInterval 15, cooldownPeriod 360, \
                      keep-alive trigger on vllm:num_incoming_requests_total[1m]";
 const QUEUE_KNOB: Knob = Knob {

@@ -34,6 +34,7 @@ pub(super) const SLO_AWARE: Policy = Policy {
     simplifications: &[
         "actual P90 latencies, not those that the guide's predictor (a sidecar of the endpoint picker) foresees",
         "where nothing runs or waits, saturation is 0: a predictor would say that an idle replica is fast",
+        "latencies that cannot be read otherwise are an error of the trigger: replicas stay",
         "the credit for pods on their way never turns an increase into a decrease",
         "the scale-down threshold follows the scale-up one in the sweep, at the guide's ratio 0.40 / 0.55",
         "KEDA at its default pollingInterval and cooldownPeriod; asleep, requests held at the gateway wake it",
@@ -84,7 +85,7 @@ impl Law for Saturation {
         let held = query::held(view.observation).unwrap_or(0.0);
         let active = Some(held > 0.0 || is_busy(view));
         let Some(smoothed) = self.smoothed() else {
-            // The query's result is empty: the guide turns `ignoreNullValues` off, so it errs.
+            // Unknown is not zero: the guide itself warns of mistaking one for the other.
             return Answer { metrics: vec![None], active: None, ..Answer::default() };
         };
         let replicas = self.context.within(self.replicas(smoothed, view));

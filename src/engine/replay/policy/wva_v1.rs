@@ -29,7 +29,7 @@ pub(super) const WVA_V1: Policy = Policy {
              wva_desired_replicas through KEDA, AverageValue 1, the HPA's default behaviour",
     simplifications: &[
         "one variant on one accelerator",
-        "its samples leave the HPA's down-window at 0, 120 or 300 s; here the HPA's default of 300 s, which suits it best",
+        "its samples leave the HPA's down-window at 0, 120 or 300 s; here the HPA's default of 300 s, the steadiest of them",
         "from zero it polls the endpoint picker every 100 ms; here every 15 s, then at once",
         "to zero after 10 minutes without a request, then KEDA's default cooldownPeriod",
         "asked and not followed (an HPA's tolerance above 9 replicas) it waits for ever, as its source does",

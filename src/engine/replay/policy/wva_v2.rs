@@ -40,7 +40,7 @@ pub(super) const WVA_V2: Policy = Policy {
         "one variant on one accelerator, so cost plays no part; only this analyzer, the throughput one is opt-in",
         "sizes of requests from token counters over finished requests, not from the engines' size histograms",
         "the endpoint picker's queue is the gateway's, counted in requests, not in bytes",
-        "its samples leave the HPA's down-window at 0, 120 or 300 s; here the HPA's default of 300 s, which suits it best",
+        "its samples leave the HPA's down-window at 0, 120 or 300 s; here the HPA's default of 300 s, the steadiest of them",
         "the scale-down threshold follows the scale-up one in the sweep, at the source's ratio 0.70 / 0.85",
         "from zero it polls the endpoint picker every 100 ms; here every 15 s, then at once",
     ],
