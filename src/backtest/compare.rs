@@ -14,6 +14,10 @@ use crate::engine::replay::policy::Policy;
 use crate::engine::replay::score::Trial;
 use crate::report::backtest::{CLAIRVOYANT, Entry, Point};
 
+/// A mean of equal shares may come out a little below each of them; no history has a request for so
+/// small a difference.
+const ROUNDING: f64 = 1e-9;
+
 /// One run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
@@ -90,7 +94,7 @@ pub(super) fn compare(
         wanted.clear();
         for (idx, search) in &mut searches {
             let Some(knob) = search.next() else { continue };
-            search.tell(knob, runs.attainment(*idx, knob) >= plan.slo_target);
+            search.tell(knob, runs.attainment(*idx, knob) >= plan.slo_target - ROUNDING);
         }
     }
     let spare = settings.saturating_sub(u64::try_from(asked).unwrap_or(u64::MAX));

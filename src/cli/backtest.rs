@@ -84,7 +84,7 @@ pub(super) struct Args {
     days: Option<f64>,
     /// What the rate of the history is multiplied by
     #[arg(long, default_value = "1", value_parser = parse::positive)]
-    #[arg(value_name = "FACTOR", help_heading = "History")]
+    #[arg(allow_negative_numbers = true, value_name = "FACTOR", help_heading = "History")]
     rate_scale: f64,
     /// Prompt tokens of a request where the history does not say [default: 1000, or the
     /// generator's own]
@@ -142,7 +142,8 @@ pub(super) struct Args {
     #[arg(value_name = "SHARE", help_heading = "Goal")]
     slo_target: f64,
     /// Money per GPU-hour
-    #[arg(long, value_parser = parse::positive, value_name = "PRICE", help_heading = "Goal")]
+    #[arg(long, value_parser = parse::positive, allow_negative_numbers = true)]
+    #[arg(value_name = "PRICE", help_heading = "Goal")]
     gpu_price: Option<f64>,
 
     /// Compare this policy; may be repeated [default: static-peak, keda-queue, hpa-kv, slo-aware,
