@@ -12,7 +12,6 @@ mod fleet;
 mod keda;
 mod options;
 mod pages;
-pub mod rehearsal;
 mod screen;
 mod summary;
 mod traffic;

@@ -30,6 +30,7 @@ use crate::engine::replay::policy::wva_v1::WVA_V1;
 use crate::engine::replay::policy::wva_v2::WVA_V2;
 
 pub use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
+pub use crate::engine::replay::policy::prescale::Reactive;
 
 /// All policies, in the order in which they are shown.
 pub const POLICIES: &[Policy] = &[
