@@ -70,12 +70,8 @@ impl Input<'_> {
     /// the change of what is in flight; refused requests are demand as well.
     #[must_use]
     pub fn arrivals(&self) -> Option<f64> {
-        let counted = self.signals.outside.arrivals.or_else(|| self.rate(Role::Arrivals));
-        let estimated = || {
-            let drift = self.signals.totals.drift.read(self.bound).unwrap_or(0.0);
-            Some((self.rate(Role::Finished)? + drift).max(0.0))
-        };
+        let came = || Some(self.signals.totals.arrived.read(self.bound)?.max(0.0));
         let refused = self.rate(Role::Rejections).unwrap_or(0.0);
-        Some(counted.or_else(estimated)? + refused)
+        Some(self.signals.outside.arrivals.or_else(came)? + refused)
     }
 }

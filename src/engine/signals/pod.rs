@@ -84,8 +84,8 @@ pub struct PodReading {
     pub waiting_range: Option<(f64, f64)>,
     /// Mean batch within the rate window.
     pub running_mean: Option<f64>,
-    /// Change of waiting + running per second over the rate window.
-    pub in_flight_drift: Option<f64>,
+    /// Requests per second that came to it over the rate window, which is the same for all pods.
+    pub arrived: Option<f64>,
 }
 
 impl PodReading {
@@ -126,7 +126,7 @@ impl PodReading {
                 reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
             }
         }
-        reading.in_flight_drift = drift(pod, fresh);
+        reading.arrived = arrived(pod, &reading, fresh);
         reading
     }
 
@@ -244,7 +244,35 @@ fn range(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<(f64, f64
     over(Series::min_since).zip(over(Series::max_since))
 }
 
-/// Change of waiting + running per second over the rate window: what arrived and did not finish.
+/// Requests that came to a pod per second: counted, or what finished and what is in flight more than
+/// before. A pod that was born within the rate window took none in the first part of it, and those
+/// before its first sample show as what is in flight: over its own short life its rate would be that
+/// of a router that prefers the empty pod, and added to the past of the others it would count twice.
+fn arrived(pod: &PodObservation, reading: &PodReading, fresh: Freshness) -> Option<f64> {
+    let counter =
+        [Role::Arrivals, Role::Finished].into_iter().find(|role| pod.roles.contains_key(role))?;
+    let drift = || if counter == Role::Arrivals { Some(0.0) } else { drift(pod, fresh) };
+    if pod.ready.is_none_or(|ready| ready <= fresh.rates_from()) {
+        return Some(reading.rate(counter)? + drift().unwrap_or(0.0));
+    }
+    let span = sampled(pod.roles.get(&counter)?, fresh).as_secs_f64();
+    let counted = reading.rate(counter).unwrap_or(0.0) * span;
+    let level = |role| reading.level(role).unwrap_or(0.0);
+    let inside = level(Role::Waiting) + level(Role::Running);
+    let inside = if counter == Role::Arrivals { 0.0 } else { inside };
+    Some((counted + inside) / fresh.rate_window.as_secs_f64())
+}
+
+/// How far the samples within the rate window reach.
+fn sampled(found: &RoleSeries, fresh: Freshness) -> Duration {
+    let span = |series: &Series| {
+        let first = series.first_since(fresh.rates_from())?;
+        Some(series.latest()?.at.since(first.at))
+    };
+    found.series.iter().filter_map(span).max().unwrap_or(Duration::ZERO)
+}
+
+/// Change of waiting + running per second over the rate window: what came and did not finish.
 fn drift(pod: &PodObservation, fresh: Freshness) -> Option<f64> {
     let change = |role: Role| {
         let found = pod.roles.get(&role)?;
