@@ -273,6 +273,8 @@ fn sum(pods: &BTreeMap<String, PodReading>, ready: u32) -> Totals {
     }
     let used: Vec<f64> = pods.values().filter_map(|pod| pod.level(Role::KvUsage)).collect();
     totals.kv_used = Total::over(&used, ready);
+    let drift: Vec<f64> = pods.values().filter_map(|pod| pod.running_drift).collect();
+    totals.running_drift = Total { max: 0.0, ..Total::over(&drift, ready) };
     let arrived: Vec<f64> = pods.values().filter_map(|pod| pod.arrived).collect();
     totals.arrived = Total::over(&arrived, ready);
     totals

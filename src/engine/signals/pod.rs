@@ -84,6 +84,8 @@ pub struct PodReading {
     pub waiting_range: Option<(f64, f64)>,
     /// Mean batch within the rate window.
     pub running_mean: Option<f64>,
+    /// Change of its batch per second over the rate window, as far as it was sampled.
+    pub running_drift: Option<f64>,
     /// Requests per second that came to it over the rate window, which is the same for all pods.
     pub arrived: Option<f64>,
 }
@@ -126,6 +128,7 @@ impl PodReading {
                 reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
             }
         }
+        reading.running_drift = change(pod, Role::Running, fresh);
         reading.arrived = arrived(pod, &reading, fresh);
         reading
     }
@@ -274,18 +277,20 @@ fn sampled(found: &RoleSeries, fresh: Freshness) -> Duration {
 
 /// Change of waiting + running per second over the rate window: what came and did not finish.
 fn drift(pod: &PodObservation, fresh: Freshness) -> Option<f64> {
-    let change = |role: Role| {
-        let found = pod.roles.get(&role)?;
-        let slope = |series: &Series| {
-            let first = series.first_since(fresh.rates_from())?;
-            let last = series.latest_within(fresh.now, fresh.limit)?;
-            let counted = series.level()?.value;
-            let span = last.at.since(first.at).as_secs_f64();
-            (span > 0.0).then(|| (counted - first.value) / span)
-        };
-        combine(found.combine, &trust(role, found, fresh.now).iter().map(slope).collect::<Vec<_>>())
+    Some(change(pod, Role::Waiting, fresh)? + change(pod, Role::Running, fresh)?)
+}
+
+/// Change of a gauge per second, from the first to the last sample within the rate window.
+fn change(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
+    let found = pod.roles.get(&role)?;
+    let slope = |series: &Series| {
+        let first = series.first_since(fresh.rates_from())?;
+        let last = series.latest_within(fresh.now, fresh.limit)?;
+        let counted = series.level()?.value;
+        let span = last.at.since(first.at).as_secs_f64();
+        (span > 0.0).then(|| (counted - first.value) / span)
     };
-    Some(change(Role::Waiting)? + change(Role::Running)?)
+    combine(found.combine, &trust(role, found, fresh.now).iter().map(slope).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
