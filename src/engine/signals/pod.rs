@@ -86,8 +86,6 @@ pub struct PodReading {
     pub running_mean: Option<f64>,
     /// Change of its batch per second over the rate window, as far as it was sampled.
     pub running_drift: Option<f64>,
-    /// Requests per second that came to it over the rate window, which is the same for all pods.
-    pub arrived: Option<f64>,
 }
 
 impl PodReading {
@@ -129,7 +127,6 @@ impl PodReading {
             }
         }
         reading.running_drift = change(pod, Role::Running, fresh);
-        reading.arrived = arrived(pod, &reading, fresh);
         reading
     }
 
@@ -225,6 +222,12 @@ fn level(
     (counted, jump.map(|(counted, read)| Jump { role, read, counted }))
 }
 
+/// A counter's rate over the rate window, from as much of it as was sampled.
+pub(super) fn rate_of(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
+    let found = pod.roles.get(&role)?;
+    rate(found.combine, &trust(role, found, fresh.now), fresh)
+}
+
 fn rate(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<f64> {
     let recent = |series: &Series| {
         series.latest_within(fresh.now, fresh.limit)?;
@@ -247,41 +250,8 @@ fn range(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<(f64, f64
     over(Series::min_since).zip(over(Series::max_since))
 }
 
-/// Requests that came to a pod per second: counted, or what finished and what is in flight more than
-/// before. A pod that was born within the rate window took none in the first part of it, and those
-/// before its first sample show as what is in flight: over its own short life its rate would be that
-/// of a router that prefers the empty pod, and added to the past of the others it would count twice.
-fn arrived(pod: &PodObservation, reading: &PodReading, fresh: Freshness) -> Option<f64> {
-    let counter =
-        [Role::Arrivals, Role::Finished].into_iter().find(|role| pod.roles.contains_key(role))?;
-    let drift = || if counter == Role::Arrivals { Some(0.0) } else { drift(pod, fresh) };
-    if pod.ready.is_none_or(|ready| ready <= fresh.rates_from()) {
-        return Some(reading.rate(counter)? + drift().unwrap_or(0.0));
-    }
-    let span = sampled(pod.roles.get(&counter)?, fresh).as_secs_f64();
-    let counted = reading.rate(counter).unwrap_or(0.0) * span;
-    let level = |role| reading.level(role).unwrap_or(0.0);
-    let inside = level(Role::Waiting) + level(Role::Running);
-    let inside = if counter == Role::Arrivals { 0.0 } else { inside };
-    Some((counted + inside) / fresh.rate_window.as_secs_f64())
-}
-
-/// How far the samples within the rate window reach.
-fn sampled(found: &RoleSeries, fresh: Freshness) -> Duration {
-    let span = |series: &Series| {
-        let first = series.first_since(fresh.rates_from())?;
-        Some(series.latest()?.at.since(first.at))
-    };
-    found.series.iter().filter_map(span).max().unwrap_or(Duration::ZERO)
-}
-
-/// Change of waiting + running per second over the rate window: what came and did not finish.
-fn drift(pod: &PodObservation, fresh: Freshness) -> Option<f64> {
-    Some(change(pod, Role::Waiting, fresh)? + change(pod, Role::Running, fresh)?)
-}
-
 /// Change of a gauge per second, from the first to the last sample within the rate window.
-fn change(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
+pub(super) fn change(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
     let found = pod.roles.get(&role)?;
     let slope = |series: &Series| {
         let first = series.first_since(fresh.rates_from())?;

@@ -70,8 +70,6 @@ pub struct Totals {
     pub kv_used: Total,
     /// Change of the batches, per second.
     pub running_drift: Total,
-    /// Requests that came, per second.
-    pub arrived: Total,
 }
 
 impl Totals {
