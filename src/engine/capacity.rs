@@ -200,7 +200,7 @@ impl Capacity {
         let rate = |role| signals.totals.rate(role, Bound::Low);
         let Some(finished) = rate(Role::Finished) else { return };
         let Some(output) = rate(Role::GenerationTokens) else { return };
-        let more = signals.totals.running_drift.read(Bound::Low).unwrap_or(0.0);
+        let more = signals.came.growth;
         let (started, half) = (finished + more, finished + more / 2.0);
         if finished.min(started) < SHAPE_RATE_MIN {
             return;

@@ -119,8 +119,8 @@ impl Signals {
             .collect();
         let outliers = outlier::clamp(&mut serving);
         let totals = sum(&serving, supply.ready_pods());
-        let windows = (fresh, scrape_interval);
-        let came = Came::read(observation, &serving, windows, supply.ready_pods());
+        let pods = came::Pods { observation, serving: &serving, outliers: &outliers };
+        let came = Came::read(&pods, (fresh, scrape_interval), supply.ready_pods());
         let missing = required(setup, &totals, &outside, sized)
             .into_iter()
             .filter(|role| !totals.complete(*role))
@@ -280,8 +280,6 @@ fn sum(pods: &BTreeMap<String, PodReading>, ready: u32) -> Totals {
     }
     let used: Vec<f64> = pods.values().filter_map(|pod| pod.level(Role::KvUsage)).collect();
     totals.kv_used = Total::over(&used, ready);
-    let drift: Vec<f64> = pods.values().filter_map(|pod| pod.running_drift).collect();
-    totals.running_drift = Total { max: 0.0, ..Total::over(&drift, ready) };
     totals
 }
 

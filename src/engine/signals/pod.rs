@@ -84,8 +84,6 @@ pub struct PodReading {
     pub waiting_range: Option<(f64, f64)>,
     /// Mean batch within the rate window.
     pub running_mean: Option<f64>,
-    /// Change of its batch per second over the rate window, as far as it was sampled.
-    pub running_drift: Option<f64>,
 }
 
 impl PodReading {
@@ -126,7 +124,6 @@ impl PodReading {
                 reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
             }
         }
-        reading.running_drift = change(pod, Role::Running, fresh);
         reading
     }
 
