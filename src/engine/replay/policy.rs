@@ -1,7 +1,8 @@
 //! The policies that can be compared: data, each with its source and what was simplified.
 //!
 //! Given a name, promises the policy; `entry` says what one is. A law reads only what it is shown,
-//! except static-peak, keda-queue-cron and oracle, which know the trace.
+//! except static-peak, keda-queue-cron and oracle, which know the trace, and slo-aware, whose
+//! predictor knows what a replica carries of it.
 
 mod cron;
 mod entry;
