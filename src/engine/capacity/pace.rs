@@ -83,8 +83,8 @@ impl Pace {
         let covariance = self.batch_seconds / self.windows - batch * seconds;
         // The prior as windows whose batches spread by a third of their mean.
         let prior = PRIOR_WINDOWS * (batch / 3.0).powi(2);
-        let slope = self.windows.mul_add(covariance, prior * usual)
-            / self.windows.mul_add(variance, prior);
+        let slope =
+            self.windows.mul_add(covariance, prior * usual) / self.windows.mul_add(variance, prior);
         // Neither part of an iteration takes negative time.
         let slope = slope.clamp(0.0, seconds / batch);
         Some((seconds - slope * batch, slope))
@@ -103,7 +103,8 @@ mod tests {
     fn estimate((a, c): (f64, f64), batches: &[f64]) -> f64 {
         let mut pace = Pace::default();
         for (idx, batch) in batches.iter().enumerate() {
-            let now = Timestamp::default().plus(Duration::from_secs(30) * u32::try_from(idx).unwrap());
+            let now =
+                Timestamp::default().plus(Duration::from_secs(30) * u32::try_from(idx).unwrap());
             pace.learn(*batch, batch / (a + c * batch), now);
         }
         pace.output(77.0).unwrap()
