@@ -163,6 +163,75 @@ fn what_can_be_chosen_is_listed_without_a_history() {
     }
 }
 
+#[test]
+fn all_policies_are_compared_at_a_word() {
+    let folder = folder();
+    let args = ["--trace", "a.csv", "--seeds", "1", "--policy", "all", "-o", "json"];
+    let output = backtest(&folder, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<&str> = told["policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    let table: Vec<&str> =
+        prescale::engine::replay::policy::POLICIES.iter().map(|it| it.name).collect();
+    assert_eq!(names, table);
+}
+
+#[test]
+fn always_on_pays_for_no_cold_start_and_whoever_may_sleep_is_woken() {
+    let folder = folder();
+    // Nobody for an hour, then a request a second: everybody but always-on begins with nothing.
+    let mut csv = "arrival_ms,prompt_tokens,output_tokens\n".to_owned();
+    (3600..5400).for_each(|second| writeln!(csv, "{second}000,1000,100").unwrap());
+    fs::write(folder.path().join("late.csv"), csv).unwrap();
+    let policies = ["--policy", "all", "--seeds", "1", "--min-replicas", "0", "-o", "json"];
+    let args: Vec<&str> = ["--trace", "late.csv"].iter().chain(&policies).copied().collect();
+    let output = backtest(&folder, &args);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let constant = row(&told, "static-peak");
+    assert_eq!((&constant["cold_starts"], &constant["scale_events"]), (&0.0.into(), &0.0.into()));
+    assert_eq!(constant["replicas_min"], constant["replicas_max"]);
+    for row in told["policies"].as_array().unwrap() {
+        assert!(row["slo_attainment"].as_f64().unwrap() > 0.5, "{row}");
+    }
+}
+
+/// Ctrl-C while a history of weeks is replayed.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_it_at_once_and_leaves_no_page() {
+    use std::os::unix::process::ExitStatusExt;
+
+    const SIGINT: i32 = 2;
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_prescale"));
+    command.args(["backtest", "--trace", "/dev/stdin", "--html", "page.html"]).env_clear();
+    command.current_dir(folder.path()).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"timestamp,requests\n").unwrap();
+    // More than a pipe holds: once it is written, it is being read. Four million requests take
+    // minutes, whatever the machine.
+    let rows = (0..40_000).map(|idx| format!("{},100\n", idx * 60)).collect::<String>();
+    stdin.write_all(rows.as_bytes()).unwrap();
+    drop(stdin);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(SIGINT), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
+    let mut left: Vec<String> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["a.csv", "a.csv.gz"]);
+}
+
 /// Files that cannot be replayed, by name.
 fn bad_files(folder: &Path) {
     let rows = [
@@ -182,10 +251,26 @@ fn bad_files(folder: &Path) {
 fn wrong_input_ends_with_2_and_one_sentence_that_says_what_is_accepted() {
     let folder = folder();
     bad_files(folder.path());
-    let rows: [(&[&str], &str); 27] = [
+    let rows: [(&[&str], &str); 30] = [
         (&[], "--trace <FILE>"),
         (&["--trace", "a.csv", "--generate", "constant"], "cannot be used with"),
         (&["--prometheus-url", "http://127.0.0.1:9"], "--query"),
+        (
+            &["--prometheus-url", "http://127.0.0.1:9", "--query", "up", "--until", "now"],
+            "2026-01-31T",
+        ),
+        (
+            &[
+                "--prometheus-url",
+                "http://[::1]:9",
+                "--query",
+                "up",
+                "--until",
+                "2999-01-01T00:00:00Z",
+            ],
+            "--until 2999-01-01T00:00:00Z lies in the future",
+        ),
+        (&["--trace", "a.csv", "--until", "2026-01-31T00:00:00Z"], "--prometheus-url"),
         (&["--trace", "missing.csv"], "missing.csv"),
         (&["--trace", "empty.csv"], "empty.csv"),
         (&["--trace", "header.csv"], "header.csv"),

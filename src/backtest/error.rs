@@ -12,6 +12,9 @@ pub enum Error {
     /// The history cannot be had.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The end of the range has not come.
+    #[error("--until {0} lies in the future: nothing is known of it")]
+    Ahead(String),
     /// Fewest above most.
     #[error("--min-replicas {min} is above --max-replicas {max}: no number of replicas is allowed")]
     MinAboveMax {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::replay::policy::Policy;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
-use crate::engine::units::Ratio;
+use crate::engine::units::{Ratio, Timestamp};
 
 /// Where the history comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Source {
         query: String,
         /// How far back.
         range: Duration,
+        /// Where the range ends; `None`: now.
+        until: Option<Timestamp>,
     },
     /// A generator.
     Generator {

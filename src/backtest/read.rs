@@ -12,7 +12,7 @@ use crate::engine::replay::profile::Settings;
 use crate::engine::replay::request::Arrival;
 use crate::engine::replay::shapes::{Parameters, SHAPES};
 use crate::source::config::DatasourceConfig;
-use crate::source::history::Progress as Stages;
+use crate::source::history::{Progress as Stages, rfc3339};
 
 const READING: &str = "reading the history";
 
@@ -30,13 +30,17 @@ pub(super) fn read(
     listener(Progress::Phase(READING));
     match &options.source {
         Source::File(path) => Ok(read_file(path, usual)?),
-        Source::Prometheus { url, query, range } => {
+        Source::Prometheus { url, query, range, until } => {
             let clock = Clock::system();
+            let now = clock.now();
+            if let Some(until) = until.filter(|until| *until > now) {
+                return Err(Error::Ahead(rfc3339(until)));
+            }
             let question = Question {
                 datasource: DatasourceConfig::at(url.clone()),
                 query: query.clone(),
                 range: *range,
-                end: clock.now(),
+                end: until.unwrap_or(now),
             };
             asked(&question, usual, &clock, listener)
         }

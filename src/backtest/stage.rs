@@ -67,7 +67,7 @@ pub(super) struct Stage<'a> {
     pub(super) knee: f64,
     /// Fewest and most replicas.
     pub(super) limits: (u32, u32),
-    /// Replicas that serve at the beginning.
+    /// Replicas that serve at the beginning, where the policy leaves that to the run.
     pub(super) initial: u32,
 }
 
@@ -107,7 +107,7 @@ impl<'a> Stage<'a> {
             length: self.history.length,
             origin: self.history.origin,
             objectives: self.settings.objectives,
-            initial: self.initial,
+            initial: law.begins().unwrap_or(self.initial),
             seed: job.seed,
             pipeline: pipeline(job.policy),
             settings: self.settings.clone(),

@@ -27,7 +27,7 @@ use crate::cli::exit::Exit;
 use crate::engine::replay::policy::POLICIES;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
-use crate::engine::units::Ratio;
+use crate::engine::units::{Ratio, Timestamp};
 use crate::report::backtest::{html, json, table};
 
 /// Columns of a table that is not looked at in a terminal.
@@ -74,6 +74,10 @@ pub(super) struct Args {
     #[arg(long, default_value = "14d", value_parser = parse::range)]
     #[arg(value_name = "DURATION", help_heading = "History")]
     range: Duration,
+    /// Where it ends, such as 2026-01-31T00:00:00Z [default: now]
+    #[arg(long, requires = "prometheus_url", value_parser = parse::instant)]
+    #[arg(value_name = "RFC3339", help_heading = "History")]
+    until: Option<Timestamp>,
     /// Replay a made-up history; --list-generators names them
     #[arg(long, value_name = "NAME", help_heading = "History")]
     #[arg(value_parser = words::generators())]
@@ -146,7 +150,7 @@ pub(super) struct Args {
     #[arg(value_name = "PRICE", help_heading = "Goal")]
     gpu_price: Option<f64>,
 
-    /// Compare this policy; may be repeated [default: static-peak, keda-queue, hpa-kv, slo-aware,
+    /// Compare this policy, or all; may be repeated [default: static-peak, keda-queue, hpa-kv, slo-aware,
     /// prescale-reactive, oracle]
     #[arg(long, value_name = "NAME", value_parser = words::policies())]
     #[arg(help_heading = "Comparison")]
@@ -300,6 +304,7 @@ fn source(args: &Args) -> Source {
             url: args.prometheus_url.clone().unwrap_or_default(),
             query: args.query.clone().unwrap_or_default(),
             range: args.range,
+            until: args.until,
         },
     }
 }

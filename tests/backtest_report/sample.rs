@@ -116,6 +116,7 @@ fn course((_, ahead, margin): Kind, demand: &[f64]) -> Vec<Moment> {
         let wanted = if margin == 0.0 { peak } else { seen * margin } + queue / 600.0;
         let desired = whole((wanted / KNEE).ceil().clamp(1.0, 12.0));
         ready = if idx == 0 { desired } else { replicas.min(desired) };
+        let before = if idx == 0 { desired } else { replicas };
         replicas = desired.max(replicas.saturating_sub(1));
         queue = (queue + (rate - f64::from(ready) * KNEE) * STEP).max(0.0);
         let wait = queue / (f64::from(ready) * KNEE);
@@ -123,6 +124,7 @@ fn course((_, ahead, margin): Kind, demand: &[f64]) -> Vec<Moment> {
             at: STEP * length(idx + 1),
             demand: *rate,
             replicas,
+            created: replicas.saturating_sub(before),
             ready,
             desired,
             queue: u64::from(whole(queue)),

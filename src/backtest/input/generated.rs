@@ -41,7 +41,7 @@ pub fn generate(
     if shape.published {
         notes.push(format!("rates and sizes as published: {prompt} in, {output} out"));
     } else {
-        notes.push(format!("heights in pods that carry {pod_rate} requests/s each"));
+        notes.push(format!("heights in pods that carry {pod_rate:.3} requests/s each"));
     }
     Ok(Recorded {
         name: shape.name.to_owned(),

@@ -4,8 +4,10 @@ use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
+use chrono::DateTime;
+
 use crate::engine::replay::profile::ColdStart;
-use crate::engine::units::Ratio;
+use crate::engine::units::{Ratio, Timestamp};
 use crate::spec;
 
 /// Cold starts by name: one stage each is what people know of their cluster.
@@ -29,6 +31,13 @@ pub(super) fn hold(text: &str) -> Result<Duration, String> {
 /// How far back: 10 min to 366 d.
 pub(super) fn range(text: &str) -> Result<Duration, String> {
     between(text, Duration::from_mins(10), Duration::from_hours(24 * 366))
+}
+
+/// An instant, RFC 3339.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|instant| Timestamp::from_unix_ms(instant.timestamp_millis()))
+        .map_err(|_| "must be an instant such as 2026-01-31T00:00:00Z".to_owned())
 }
 
 /// A cold start by name, or 1 s to 1 h.

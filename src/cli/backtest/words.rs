@@ -8,7 +8,7 @@ use std::path::Path;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use crate::backtest::choose::FORECASTING;
+use crate::backtest::choose::{ALL, FORECASTING};
 use crate::backtest::input::shapes;
 use crate::cli::backtest::parse::{is_file, positive};
 use crate::engine::replay::policy::{POLICIES, Policy};
@@ -24,7 +24,8 @@ const ELSEWHERE: [&str; 5] = ["--html", "--format", "--output", "-o", "--threads
 pub(super) fn policies() -> impl TypedValueParser<Value = String> {
     let known = POLICIES.iter().map(|policy| PossibleValue::new(policy.name).help(policy.about));
     let later = FORECASTING.iter().map(|name| PossibleValue::new(*name).hide(true));
-    PossibleValuesParser::new(known.chain(later)).try_map(|name| {
+    let all = PossibleValue::new(ALL).help("every policy of this version");
+    PossibleValuesParser::new(known.chain([all]).chain(later)).try_map(|name| {
         if FORECASTING.contains(&name.as_str()) {
             return Err("comes with the forecast, which is not part of this version");
         }

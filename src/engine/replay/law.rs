@@ -70,4 +70,10 @@ pub trait Law: fmt::Debug + Send {
 
     /// Loses what a restart of its process would lose.
     fn restart(&mut self) {}
+
+    /// Replicas that serve before anything is looked at; `None`: it leaves that to the scene. For
+    /// what never starts anything because it is always on.
+    fn begins(&self) -> Option<u32> {
+        None
+    }
 }

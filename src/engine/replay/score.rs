@@ -66,6 +66,8 @@ pub struct Moment {
     pub demand: f64,
     /// Replicas there at its end, ready or not.
     pub replicas: u32,
+    /// Replicas created in it: cold starts, those that came while others left included.
+    pub created: u32,
     /// Replicas ready at its end.
     pub ready: u32,
     /// Replicas wanted at its end.

@@ -75,6 +75,7 @@ fn policy(backtest: &Backtest, entry: &Entry, axis: &[f64], shown: bool) -> Valu
         "attained": figures.slo_attainment.map(|spread| spread.mean),
         "hours": figures.gpu_hours.map(|spread| spread.mean),
         "replicas": column(course, axis, |moment| Some(json!(moment.replicas))),
+        "created": created(course, axis),
         "ready": column(course, axis, |moment| Some(json!(moment.ready))),
         "desired": column(course, axis, |moment| Some(json!(moment.desired))),
         "queue": column(course, axis, |moment| Some(json!(moment.queue))),
@@ -90,6 +91,18 @@ fn column(course: &[Moment], axis: &[f64], value: fn(&Moment) -> Option<Value>) 
         course.get(idx).and_then(value).unwrap_or(Value::Null)
     };
     axis.iter().map(at).collect()
+}
+
+/// Cold starts since the instant before, at each instant of `axis`.
+fn created(course: &[Moment], axis: &[f64]) -> Vec<u32> {
+    let mut passed = 0;
+    let since = |instant: &f64| {
+        let idx = course.partition_point(|moment| moment.at <= *instant);
+        let steps = course.get(passed..idx).unwrap_or_default();
+        passed = idx.max(passed);
+        steps.iter().map(|moment| moment.created).sum()
+    };
+    axis.iter().map(since).collect()
 }
 
 /// To so many significant digits: the rest would only fill the file. `null` where not finite.
@@ -125,7 +138,7 @@ fn shown(backtest: &Backtest) -> Vec<usize> {
 mod tests {
     use serde_json::Value;
 
-    use super::{column, rounded};
+    use super::{column, created, rounded};
     use crate::engine::replay::score::Moment;
 
     #[test]
@@ -151,5 +164,20 @@ mod tests {
         let found = column(&course, &axis, |moment| Some(moment.replicas.into()));
         let expected: Vec<Value> = vec![1.into(), 1.into(), 2.into(), 2.into(), Value::Null];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_cold_start_is_lost_between_instants_and_none_told_twice() {
+        let moment = |at: f64, created: u32| Moment { at, created, ..Moment::default() };
+        let course = [moment(10.0, 1), moment(20.0, 2), moment(30.0, 0), moment(40.0, 4)];
+        let rows: [(&[f64], &[u32]); 4] = [
+            (&[10.0, 20.0, 30.0, 40.0], &[1, 2, 0, 4]),
+            (&[20.0, 40.0], &[3, 4]),
+            (&[5.0, 15.0, 50.0], &[0, 1, 6]),
+            (&[], &[]),
+        ];
+        for (axis, expected) in rows {
+            assert_eq!(created(&course, axis), expected, "{axis:?}");
+        }
     }
 }

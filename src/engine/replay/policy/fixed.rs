@@ -49,6 +49,11 @@ impl Law for Constant {
     fn look(&mut self, _: &View<'_>) -> Answer {
         Answer { replicas: Some(self.replicas), ..Answer::default() }
     }
+
+    /// Always on means before the beginning, too: it pays for no cold start.
+    fn begins(&self) -> Option<u32> {
+        Some(self.replicas)
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +80,7 @@ mod tests {
             let mut law = (STATIC_PEAK.law)(&context, share);
             let answer = law.look(&Sight::new(3, 3).view());
             assert_eq!(answer.replicas, Some(expected), "{share} in {limits:?}");
+            assert_eq!(law.begins(), Some(expected), "{share} in {limits:?}");
         }
     }
 

@@ -170,6 +170,16 @@ impl Sight {
         self
     }
 
+    /// Held by a gateway that counts nothing else.
+    pub(super) fn holding(mut self, held: f64) -> Self {
+        self.observation.gateway = Some(GatewayReading {
+            held: Some(held),
+            arrivals_per_second: None,
+            age: Some(self.age),
+        });
+        self
+    }
+
     /// Seconds to the first token and between tokens.
     pub(super) fn latency(mut self, ttft: Option<f64>, tpot: Option<f64>) -> Self {
         let reading = |seconds| LatencyReading { seconds, clamped: false, observations: None };

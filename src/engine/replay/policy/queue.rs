@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::engine::observation::Role;
+use crate::engine::observation::{Observation, Role};
 use crate::engine::replay::law::{Answer, Law, Metric, View};
 use crate::engine::replay::policy::cron::Hours;
 use crate::engine::replay::policy::entry::{Actuator, Keda, Knob, Policy};
@@ -26,7 +26,8 @@ const QUEUE_KNOB: Knob = Knob {
 const QUEUE_SUMMED: &str = "the query is summed over pods; the tutorial's has no sum, which KEDA refuses once \
                             there are two pods";
 const KEEP_ALIVE: &str = "the keep-alive trigger reads arrivals as the gateway counts them, over the run's rate \
-                          window where that is not one minute";
+                          window where that is not one minute; at zero, before a gateway that counts only what it \
+                          holds, whether it holds any";
 
 /// The queue over a threshold.
 pub(super) const KEDA_QUEUE: Policy = Policy {
@@ -75,6 +76,7 @@ pub(super) const KEDA_MULTI: Policy = Policy {
         "the KV trigger is a sum over pods; kornsour's ratio, sent as a sum, could never ask for more than two",
         "the request rate that one replica carries is given, as if measured in a load test of this very mix",
         "one number stretches all three thresholds",
+        "at zero, before a gateway that counts only what it holds, the rate is above 0 while it holds any",
     ],
     knob: Some(Knob {
         name: "times all thresholds",
@@ -97,7 +99,7 @@ struct Queue {
 impl Law for Queue {
     fn look(&mut self, view: &View<'_>) -> Answer {
         let waiting = query::sum(view.observation, Role::Waiting).unwrap_or(0.0);
-        let arriving = query::arrivals(view.observation, MINUTE).is_some_and(|rate| rate > 0.0);
+        let arriving = is_arriving(view.observation, MINUTE);
         let now = self.hours.as_ref().map(|hours| hours.at(view.at));
         let mut metrics = vec![
             Some(Metric::Average { value: waiting, target: self.threshold }),
@@ -109,6 +111,13 @@ impl Law for Queue {
         let active = waiting > 0.0 || arriving || now.flatten().is_some();
         Answer { metrics, active: Some(active), ..Answer::default() }
     }
+}
+
+/// Whether requests arrive: what counts them says so; where nothing does, since no engine is there to
+/// be asked, those that the gateway holds have.
+fn is_arriving(observation: &Observation, window: Duration) -> bool {
+    let counted = query::arrivals(observation, window);
+    counted.or_else(|| query::held(observation)).is_some_and(|value| value > 0.0)
 }
 
 /// Waiting requests, KV caches and share of the knee, per replica.
@@ -129,7 +138,8 @@ impl Law for Multi {
             (query::arrivals(view.observation, 2 * MINUTE), share * self.knee),
         ];
         let values = read.map(|(value, target)| (value.unwrap_or(0.0), target));
-        let active = values.iter().any(|(value, _)| *value > 0.0);
+        let active = values.iter().any(|(value, _)| *value > 0.0)
+            || is_arriving(view.observation, 2 * MINUTE);
         let metric = |(value, target)| Some(Metric::Average { value, target });
         Answer { metrics: values.map(metric).to_vec(), active: Some(active), ..Answer::default() }
     }
@@ -174,7 +184,10 @@ mod tests {
             // Six minutes old: beyond the lookback of an instant query.
             (Sight::new(3, 3).aged(360).pods(&queue), 5.0, [(0.0, 5.0), (0.0, 1.0)], false),
             (Sight::new(3, 3).aged(299).pods(&queue), 5.0, [(11.0, 5.0), (0.0, 1.0)], true),
-            // At zero the router's counter is all that is left.
+            // At zero the router's counter is all that is left; where the gateway only says what it
+            // holds, that is.
+            (Sight::new(0, 0).holding(2.0), 5.0, [(0.0, 5.0), (1.0, 1.0)], true),
+            (Sight::new(0, 0).holding(0.0), 5.0, [(0.0, 5.0), (0.0, 1.0)], false),
             (Sight::new(0, 0).gateway(2.0, 0.1), 5.0, [(0.0, 5.0), (1.0, 1.0)], true),
         ];
         for (sight, knob, metrics, active) in rows {
@@ -189,6 +202,9 @@ mod tests {
             .pods(&[(Role::Waiting, &[1.0, 2.0]), (Role::KvUsage, &[0.5, 0.75])])
             .gateway(0.0, 1.5);
         check(&KEDA_MULTI, 1.0, busy, (&[(3.0, 5.0), (1.25, 0.7), (1.5, 0.7)], true));
+        let asleep = [(0.0, 5.0), (0.0, 0.7), (0.0, 0.7)];
+        check(&KEDA_MULTI, 1.0, Sight::new(0, 0).holding(1.0), (&asleep, true));
+        check(&KEDA_MULTI, 1.0, Sight::new(0, 0).holding(0.0), (&asleep, false));
         check(&KEDA_MULTI, 2.0, Sight::new(2, 2), (&[(0.0, 10.0), (0.0, 1.4), (0.0, 1.4)], false));
     }
 

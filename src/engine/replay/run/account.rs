@@ -28,6 +28,7 @@ pub(super) struct Account {
     until: Duration,
     arrived: u64,
     answered: usize,
+    created: u64,
     course: Vec<Moment>,
     closed: bool,
 }
@@ -43,6 +44,7 @@ impl Account {
             until: step.min(length),
             arrived: 0,
             answered: 0,
+            created: 0,
             course: Vec::new(),
             closed: false,
         }
@@ -105,6 +107,7 @@ impl Account {
             at,
             demand: float(ledger.arrived - self.arrived) / span,
             replicas: there(world),
+            created: u32::try_from(ledger.cold_starts - self.created).unwrap_or(u32::MAX),
             ready: census.ready,
             desired: census.wanted,
             queue: census.waiting + census.held,
@@ -112,6 +115,7 @@ impl Account {
         });
         self.arrived = ledger.arrived;
         self.answered += answered.len();
+        self.created = ledger.cold_starts;
     }
 }
 

@@ -69,9 +69,8 @@ const powers = (_, splits) => splits.map((value) => (
 // Each moment is told at its end: a line holds to the left of its point.
 const stepped = uPlot.paths.stepped({ align: -1 });
 
-// A rise in the replicas that are there is a cold start.
-const rises = (values) => values.flatMap((value, idx) => (
-  idx > 0 && value !== null && values[idx - 1] !== null && value > values[idx - 1] ? [idx] : []));
+// The steps in which replicas were created.
+const starts = (created) => created.flatMap((count, idx) => (count > 0 ? [idx] : []));
 
 const line = (policy, idx, extra) => ({
   label: policy.name, show: policy.shown, stroke: colour(idx), width: 1.75, dash: dash(idx),
@@ -108,7 +107,7 @@ function drawCourses() {
   return [
     timed("chart-capacity", (policy) => policy.ready.map((ready) => (ready === null ? null : ready * data.knee)), {}, { before: [demand] }),
     timed("chart-replicas", (policy) => policy.replicas, {}, {
-      each: (policy, idx) => ({ points: { show: true, size: 5, width: 1, stroke: colour(idx), fill: colour(idx), filter: () => rises(policy.replicas) } }),
+      each: (policy, idx) => ({ points: { show: true, size: 5, width: 1, stroke: colour(idx), fill: colour(idx), filter: () => starts(policy.created) } }),
     }),
     timed("chart-queue", (policy) => policy.queue, {}, {}),
     timed("chart-ttft", (_, idx) => positive[idx], {}, {
