@@ -52,14 +52,24 @@ impl ColdStarts {
         }
     }
 
-    /// The P90, or what the user said.
+    /// The P90, or what the user said: what to be prepared for.
     #[must_use]
     pub fn p90(&self, lead: Lead) -> Duration {
+        self.quantile(lead, 0.9)
+    }
+
+    /// The median, or what the user said: what one more cold start costs.
+    #[must_use]
+    pub fn median(&self, lead: Lead) -> Duration {
+        self.quantile(lead, 0.5)
+    }
+
+    fn quantile(&self, lead: Lead, share: f64) -> Duration {
         match lead {
             Lead::Fixed(span) => span,
             Lead::Learned => {
                 let spans: Vec<f64> = self.0.iter().copied().collect();
-                quantile(&spans, 0.9)
+                quantile(&spans, share)
                     .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
                     .unwrap_or(SEED)
             }
