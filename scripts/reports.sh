@@ -97,13 +97,16 @@ sentence() {
     echo "$2 costs $(money "${cost[$1]}"), $(compared "$1" static-peak) always-on, and ${slo[$1]} % of the requests meet their objectives."
 }
 
+# prose TEXT: one paragraph.
+prose() { fmt -w 100 <<<"$1" | sed 's/  */ /g'; }
+
 # page TITLE QUESTION DAYS MEANS: writes a report to standard output.
 page() {
     local title=$1 question=$2 days=$3 means=$4
     cat <<END
 # $title
 
-$(fmt -w 100 <<<"$question")
+$(prose "$question")
 
 Made by \`scripts/reports.sh\`; each figure is from the table below. The world is simulated
 ([what is modelled and what is not](../backtest.md#the-world)), the traffic made up by a generator: it
@@ -117,7 +120,7 @@ will arrive; it is the bound, not a choice. [What each policy is](../policies.md
 
 ## What it means
 
-$(fmt -w 100 <<<"$means")
+$(prose "$means")
 
 ## What is left out
 
@@ -155,7 +158,7 @@ dev_cluster() {
         sentence prescale-reactive "\`prescale-reactive\`, which sleeps whenever nobody has asked for some minutes,"
         echo "Whoever comes first after a pause waits for a cold start of 100 s, and misses the objective."
         sentence keda-queue-cron "\`keda-queue-cron\` with the right office hours"
-        echo "It is there before the first one comes, and needs somebody who keeps the hours right: a holiday is paid for, and a late evening waits."
+        echo "It holds its replicas in office hours whether anybody asks or not, and needs somebody who keeps the hours right: a holiday is paid for."
         sentence keda-queue "\`keda-queue\`, without hours,"
         echo "The bound is $(money "${cost[oracle]}") (\`oracle\`)."
     )
