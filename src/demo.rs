@@ -12,7 +12,6 @@ mod fleet;
 mod keda;
 mod options;
 mod pages;
-pub mod rehearsal;
 mod screen;
 mod summary;
 mod traffic;
@@ -299,6 +298,6 @@ fn greeting(options: &Options, started: &Started, api: &str) -> String {
 
 /// Where to look after the demo.
 const NEXT: &str = "\
-Fleet, requests, KEDA and HPA were simulated; every decision was made by the server that
-`prescale serve` runs. What each part does and leaves out: docs/demo.md. Your own workload:
-docs/getting-started.md.";
+Fleet, requests, KEDA and HPA were simulated; every decision was made by the
+server that `prescale serve` runs. What each part does and leaves out:
+docs/demo.md. Your own workload: docs/getting-started.md.";

@@ -3,7 +3,7 @@
 //! KEDA 2.20: every poll and every HPA sync asks GetMetricSpec, GetMetrics and IsActive in this
 //! order; a failed call is repeated once at once; an error changes nothing. One StreamIsActive is
 //! held open; it is opened again 2 s after an end with OK, and ever later after errors. What the
-//! answers lead to is computed by the siblings `executor` and `hpa`.
+//! answers lead to is the replay's arithmetic.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,9 +16,12 @@ use tonic::{Code, Status};
 
 use crate::clock::Clock;
 use crate::demo::fleet::Fleet;
-use crate::engine::replay::executor::{Executor, KedaRules};
-use crate::engine::replay::hpa::{Behavior, Hpa, Sync};
-use crate::engine::replay::law::Metric;
+use crate::engine::replay::actuate::Acting;
+use crate::engine::replay::hpa::SYNC_PERIOD;
+use crate::engine::replay::law::{Answer, Metric};
+use crate::engine::replay::policy::{Actuator, Keda as ScaledObject};
+use crate::engine::replay::world::World;
+use crate::engine::units::Timestamp;
 use crate::grpc::proto::external_scaler_client::ExternalScalerClient;
 use crate::grpc::proto::{GetMetricsRequest, ScaledObjectRef};
 
@@ -27,15 +30,6 @@ pub(super) const NAMESPACE: &str = "demo";
 
 /// Name of the demo's ScaledObject.
 pub(super) const NAME: &str = "vllm";
-
-/// `pollingInterval` of the ScaledObject.
-const POLL: Duration = Duration::from_secs(5);
-
-/// How often the HPA controller looks.
-const SYNC: Duration = Duration::from_secs(15);
-
-/// `cooldownPeriod` of the ScaledObject, as recommended: prescale itself waits `idleAfter`.
-const COOLDOWN: Duration = Duration::from_secs(60);
 
 /// `maxReplicaCount` of the ScaledObject.
 pub(super) const REPLICAS_MAX: u32 = 12;
@@ -63,16 +57,9 @@ pub(super) struct Keda {
     clock: Clock,
     client: ExternalScalerClient<Channel>,
     reference: ScaledObjectRef,
-    executor: Mutex<Executor>,
+    polling: Duration,
+    acting: Mutex<Acting>,
     tally: Mutex<Tally>,
-}
-
-/// One complete answer.
-#[derive(Debug, Clone, Copy)]
-struct Answer {
-    target: f64,
-    value: f64,
-    active: bool,
 }
 
 impl Keda {
@@ -89,12 +76,15 @@ impl Keda {
             namespace: NAMESPACE.to_owned(),
             scaler_metadata: metadata.clone().into_iter().collect(),
         };
+        let limits = (0, REPLICAS_MAX);
+        let object = ScaledObject::recommended(limits);
         Ok(Arc::new(Self {
             fleet,
             clock,
             client: ExternalScalerClient::new(channel),
             reference,
-            executor: Mutex::new(Executor::new(KedaRules::sleeping(COOLDOWN, REPLICAS_MAX))),
+            polling: object.polling,
+            acting: Mutex::new(Acting::new(&Actuator::Keda(object), limits)),
             tally: Mutex::new(Tally::default()),
         }))
     }
@@ -119,40 +109,23 @@ impl Keda {
         let mut next = self.clock.now();
         loop {
             let answer = self.ask().await;
-            self.observe(answer.map(|answer| answer.active));
-            next = next.plus(POLL).max(self.clock.now());
+            self.act(|acting, world, now| acting.poll(&answer, world, now));
+            next = next.plus(self.polling).max(self.clock.now());
             self.clock.sleep_until(next).await;
         }
     }
 
     /// The HPA controller: between one and the maximum the value decides.
     async fn sync(&self) {
-        let mut hpa = Hpa::new(Behavior::shipped(1, REPLICAS_MAX));
         let mut next = self.clock.now();
         loop {
-            next = next.plus(SYNC).max(self.clock.now());
+            next = next.plus(SYNC_PERIOD).max(self.clock.now());
             self.clock.sleep_until(next).await;
             // At zero the HPA is disabled and does not ask.
-            if self.fleet.look(|world| world.census().wanted) == 0 {
-                continue;
+            if self.fleet.look(|world| world.census().wanted) > 0 {
+                let answer = self.ask().await;
+                self.act(|acting, world, now| acting.sync(&answer, world, now));
             }
-            let Some(Answer { target, value, .. }) = self.ask().await else { continue };
-            let now = self.clock.now();
-            self.fleet.look(|world| {
-                let census = world.census();
-                let metrics = [Some(Metric::Average { value, target })];
-                let sync = Sync {
-                    spec: census.wanted,
-                    status: census.ready + census.loading,
-                    ready: census.ready,
-                    pending: 0,
-                    metrics: &metrics,
-                };
-                let wanted = hpa.sync(&sync, now);
-                if wanted != census.wanted {
-                    world.scale(wanted);
-                }
-            });
         }
     }
 
@@ -175,38 +148,38 @@ impl Keda {
         while let Some(message) = stream.message().await? {
             if message.result {
                 self.note(|tally| tally.pushed += 1);
-                self.observe(Some(true));
+                let answer = Answer { active: Some(true), ..Answer::default() };
+                self.act(|acting, world, now| acting.answered(&answer, world, now));
             }
         }
         Ok(())
     }
 
-    fn observe(&self, active: Option<bool>) {
-        let now = self.clock.now();
+    /// Lets `act` decide over the fleet as it is now, and does what it says.
+    fn act(&self, act: impl FnOnce(&mut Acting, &World, Timestamp) -> Option<u32>) {
         self.fleet.look(|world| {
-            let mut executor = self.executor.lock().unwrap_or_else(PoisonError::into_inner);
-            let replicas = world.census().wanted;
-            if let Some(wanted) = executor.observe(active, replicas, now) {
-                world.scale(wanted);
+            let mut acting = self.acting.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(replicas) = act(&mut acting, world, self.clock.now()) {
+                world.scale(replicas);
             }
         });
     }
 
-    /// One answer, asked for a second time at once if the first attempt fails; `None`: hold.
-    async fn ask(&self) -> Option<Answer> {
+    /// The trigger's answer, asked for a second time at once if the first attempt fails; then it is
+    /// an error, which holds.
+    async fn ask(&self) -> Answer {
         let answer = match self.ask_once().await {
             Ok(answer) => Ok(answer),
             Err(_) => self.ask_once().await,
         };
         self.note(|tally| tally.asked += 1);
-        answer
-            .inspect_err(|error| {
-                self.note(|tally| {
-                    tally.held += 1;
-                    tally.last_error = Some(error.message().to_owned());
-                });
-            })
-            .ok()
+        answer.unwrap_or_else(|error| {
+            self.note(|tally| {
+                tally.held += 1;
+                tally.last_error = Some(error.message().to_owned());
+            });
+            Answer { metrics: vec![None], ..Answer::default() }
+        })
     }
 
     async fn ask_once(&self) -> Result<Answer, Status> {
@@ -222,11 +195,11 @@ impl Keda {
         let none = || Status::new(Code::Internal, "no matching metrics found");
         let metric = metrics.metric_values.into_iter().next().ok_or_else(none)?;
         let active = client.is_active(self.reference.clone()).await?.into_inner().result;
-        Ok(Answer {
-            target: float_first(spec.target_size_float, spec.target_size),
+        let metric = Metric::Average {
             value: float_first(metric.metric_value_float, metric.metric_value),
-            active,
-        })
+            target: float_first(spec.target_size_float, spec.target_size),
+        };
+        Ok(Answer { metrics: vec![Some(metric)], active: Some(active), ..Answer::default() })
     }
 
     fn note(&self, change: impl FnOnce(&mut Tally)) {

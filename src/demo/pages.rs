@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use crate::engine::replay::replica::{Replica, len};
+use crate::engine::replay::profile::Profile;
+use crate::engine::replay::replica::{Replica, Totals, len};
 use crate::engine::replay::world::{Census, World};
 
 /// Content type of both pages.
@@ -17,9 +18,6 @@ pub(super) const MODEL: &str = "meta-llama/Llama-3.1-8B-Instruct";
 
 /// Route of the workload at the gateway: name and namespace.
 pub(super) const ROUTE: (&str, &str) = ("vllm", "demo");
-
-/// Tokens of a block of the KV cache, vLLM's default.
-const BLOCK: u64 = 16;
 
 /// A page as it grows.
 struct Page(String);
@@ -46,54 +44,82 @@ impl Page {
 
 const LABELS: [(&str, &str); 2] = [("engine", "0"), ("model_name", MODEL)];
 
-/// The page of one vLLM server.
+/// The page of one vLLM server, its families in vLLM's order.
 pub(super) fn vllm(replica: &Replica) -> String {
     let mut page = Page(String::new());
     gauges(&mut page, replica);
-    counters(&mut page, replica);
+    counters(&mut page, replica.totals());
+    finished(&mut page, replica.totals());
+    latencies(&mut page, replica.totals());
     cache_config(&mut page, replica);
-    ttft(&mut page, replica);
     page.0
 }
 
 fn gauges(page: &mut Page, replica: &Replica) {
-    let running = "Number of requests in model execution batches.";
-    let waiting = "Number of requests waiting to be processed.";
-    let kv = "KV-cache usage. 1 means 100 percent usage.";
-    page.family("vllm:num_requests_running", "gauge", running);
-    page.sample("vllm:num_requests_running", &LABELS, whole(len(replica.running())));
-    page.family("vllm:num_requests_waiting", "gauge", waiting);
-    page.sample("vllm:num_requests_waiting", &LABELS, whole(len(replica.waiting())));
-    page.family("vllm:engine_sleep_state", "gauge", "Engine sleep state.");
-    for (state, value) in [("awake", "1.0"), ("weights_offloaded", "0.0"), ("discard_all", "0.0")] {
-        let labels = [LABELS[0], LABELS[1], ("sleep_state", state)];
-        page.sample("vllm:engine_sleep_state", &labels, value);
+    let waiting = whole(len(replica.waiting()));
+    let name = "vllm:num_requests_running";
+    page.family(name, "gauge", "Number of requests in model execution batches.");
+    page.sample(name, &LABELS, whole(len(replica.running())));
+    let name = "vllm:num_requests_waiting";
+    page.family(name, "gauge", "Number of requests waiting to be processed.");
+    page.sample(name, &LABELS, &waiting);
+    let name = "vllm:num_requests_waiting_by_reason";
+    let help = "Number of waiting requests by reason. Reason labels: 'capacity' = waiting for scheduling \
+                capacity; 'deferred' = deferred by transient constraints (LoRA budget, KV transfer, \
+                blocked status). Sum of all reasons equals vllm:num_requests_waiting.";
+    page.family(name, "gauge", help);
+    // Without adapters and transfers of caches nothing is ever deferred.
+    for (reason, value) in [("capacity", waiting.as_str()), ("deferred", "0.0")] {
+        page.sample(name, &[LABELS[0], LABELS[1], ("reason", reason)], value);
     }
-    page.family("vllm:kv_cache_usage_perc", "gauge", kv);
-    page.sample("vllm:kv_cache_usage_perc", &LABELS, format_args!("{:?}", replica.kv_usage()));
+    let name = "vllm:engine_sleep_state";
+    let help = "Engine sleep state; awake = 0 means engine is sleeping; awake = 1 means engine is awake; \
+                weights_offloaded = 1 means sleep level 1; discard_all = 1 means sleep level 2.";
+    page.family(name, "gauge", help);
+    for (state, value) in [("awake", "1.0"), ("weights_offloaded", "0.0"), ("discard_all", "0.0")] {
+        page.sample(name, &[LABELS[0], LABELS[1], ("sleep_state", state)], value);
+    }
+    let name = "vllm:kv_cache_usage_perc";
+    page.family(name, "gauge", "KV-cache usage. 1 means 100 percent usage.");
+    page.sample(name, &LABELS, format_args!("{:?}", replica.kv_usage()));
 }
 
-fn counters(page: &mut Page, replica: &Replica) {
-    let totals = replica.totals();
+fn counters(page: &mut Page, totals: &Totals) {
     let rows = [
-        ("vllm:num_preemptions_total", "Cumulative number of preemption.", totals.preemptions),
+        (
+            "vllm:prefix_cache_queries_total",
+            "Prefix cache queries, in terms of number of queried tokens.",
+            totals.prompt_tokens,
+        ),
+        (
+            "vllm:prefix_cache_hits_total",
+            "Prefix cache hits, in terms of number of cached tokens.",
+            totals.cached_tokens,
+        ),
+        (
+            "vllm:num_preemptions_total",
+            "Cumulative number of preemption from the engine.",
+            totals.preemptions,
+        ),
         ("vllm:prompt_tokens_total", "Number of prefill tokens processed.", totals.prompt_tokens),
+        (
+            "vllm:prompt_tokens_cached_total",
+            "Number of cached prompt tokens (local + external).",
+            totals.cached_tokens,
+        ),
         (
             "vllm:generation_tokens_total",
             "Number of generation tokens processed.",
             totals.generation_tokens,
         ),
-        (
-            "vllm:prefix_cache_queries_total",
-            "Prefix cache queries, in tokens.",
-            totals.prompt_tokens,
-        ),
-        ("vllm:prefix_cache_hits_total", "Prefix cache hits, in tokens.", 0),
     ];
     for (name, help, value) in rows {
         page.family(name, "counter", help);
         page.sample(name, &LABELS, whole(value));
     }
+}
+
+fn finished(page: &mut Page, totals: &Totals) {
     let name = "vllm:request_success_total";
     page.family(name, "counter", "Count of successfully processed requests.");
     // The demo's requests end where the model stops; none runs into a length limit or an error.
@@ -103,11 +129,55 @@ fn counters(page: &mut Page, replica: &Replica) {
         let labels = [LABELS[0], ("finished_reason", reason), LABELS[1]];
         page.sample(name, &labels, whole(value));
     }
+    let name = "vllm:admission_rejections_total";
+    let help = "Number of admission attempts rejected by a queue limit, by reason.";
+    page.family(name, "counter", help);
+    for (reason, value) in [("max_num_queued_reqs", totals.rejected), ("max_num_queued_tokens", 0)]
+    {
+        page.sample(name, &[LABELS[1], ("reason", reason)], whole(value));
+    }
+}
+
+fn latencies(page: &mut Page, totals: &Totals) {
+    let rows = [
+        (
+            "vllm:time_to_first_token_seconds",
+            "Histogram of time to first token in seconds.",
+            &totals.ttft,
+        ),
+        (
+            "vllm:inter_token_latency_seconds",
+            "Histogram of inter-token latency in seconds.",
+            &totals.itl,
+        ),
+        (
+            "vllm:e2e_request_latency_seconds",
+            "Histogram of e2e request latency in seconds.",
+            &totals.e2e,
+        ),
+        (
+            "vllm:request_queue_time_seconds",
+            "Histogram of time spent in WAITING phase for request.",
+            &totals.queue,
+        ),
+    ];
+    for (name, help, histogram) in rows {
+        page.family(name, "histogram", help);
+        let bucket = format!("{name}_bucket");
+        let bounds = histogram.cumulative().map(|(bound, count)| (format!("{bound:?}"), count));
+        for (bound, count) in bounds.chain([("+Inf".to_owned(), histogram.count())]) {
+            let labels = [LABELS[0], ("le", bound.as_str()), LABELS[1]];
+            page.sample(&bucket, &labels, whole(count));
+        }
+        page.sample(&format!("{name}_count"), &LABELS, whole(histogram.count()));
+        page.sample(&format!("{name}_sum"), &LABELS, format_args!("{:?}", histogram.sum()));
+    }
 }
 
 fn cache_config(page: &mut Page, replica: &Replica) {
-    let blocks = (replica.profile().kv_tokens / BLOCK).to_string();
-    let size = BLOCK.to_string();
+    let Profile { kv_tokens, block_tokens, .. } = *replica.profile();
+    let size = block_tokens.to_string();
+    let blocks = (kv_tokens / u64::from(block_tokens.max(1))).to_string();
     let labels = [
         ("block_size", size.as_str()),
         ("cache_dtype", "auto"),
@@ -118,20 +188,6 @@ fn cache_config(page: &mut Page, replica: &Replica) {
     ];
     page.family("vllm:cache_config_info", "gauge", "Information of the LLMEngine CacheConfig");
     page.sample("vllm:cache_config_info", &labels, "1.0");
-}
-
-fn ttft(page: &mut Page, replica: &Replica) {
-    let name = "vllm:time_to_first_token_seconds";
-    let ttft = &replica.totals().ttft;
-    page.family(name, "histogram", "Histogram of time to first token in seconds.");
-    let bucket = format!("{name}_bucket");
-    let bounds = ttft.cumulative().map(|(bound, count)| (format!("{bound:?}"), count));
-    for (bound, count) in bounds.chain([("+Inf".to_owned(), ttft.count())]) {
-        let labels = [LABELS[0], ("le", bound.as_str()), LABELS[1]];
-        page.sample(&bucket, &labels, whole(count));
-    }
-    page.sample(&format!("{name}_count"), &LABELS, whole(ttft.count()));
-    page.sample(&format!("{name}_sum"), &LABELS, format_args!("{:?}", ttft.sum()));
 }
 
 /// The page of the gateway: what it holds and what it has passed to pods that still work on it.
@@ -156,69 +212,4 @@ fn whole(value: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{gateway, vllm};
-    use crate::demo::traffic::day;
-    use crate::engine::replay::profile::Settings;
-    use crate::engine::replay::world::World;
-
-    const DAY: Duration = Duration::from_secs(3 * 3600);
-
-    #[test]
-    fn a_pod_shows_its_load_under_vllms_names() {
-        let mut world = World::new(Settings::demo(), day(1, DAY), 1, 1);
-        world.advance(Duration::from_secs(300));
-        let replica = world.pods()[0].replica();
-        let page = vllm(replica);
-        let model = "model_name=\"meta-llama/Llama-3.1-8B-Instruct\"";
-        let totals = replica.totals();
-        let expected = [
-            format!("vllm:num_requests_running{{engine=\"0\",{model}}} {}.0", replica.running()),
-            format!("vllm:num_requests_waiting{{engine=\"0\",{model}}} 0.0"),
-            format!("vllm:prompt_tokens_total{{engine=\"0\",{model}}} {}.0", totals.prompt_tokens),
-            format!(
-                "vllm:request_success_total{{engine=\"0\",finished_reason=\"stop\",{model}}} {}.0",
-                totals.finished
-            ),
-            format!(
-                "vllm:time_to_first_token_seconds_bucket{{engine=\"0\",le=\"+Inf\",{model}}} {}.0",
-                totals.ttft.count()
-            ),
-            "# TYPE vllm:time_to_first_token_seconds histogram".to_owned(),
-        ];
-        for line in expected {
-            assert!(page.lines().any(|found| found == line), "{line}\nin\n{page}");
-        }
-        assert!(totals.finished > 100, "the page is of a pod that worked");
-        assert!(page.contains("num_gpu_blocks=\"26312\"") && page.contains("block_size=\"16\""));
-    }
-
-    #[test]
-    fn a_fresh_pod_shows_the_same_series_at_zero() {
-        let series = |page: &str| {
-            let lines = page.lines().filter(|line| !line.starts_with('#'));
-            lines
-                .filter_map(|line| line.rsplit_once(' ').map(|(name, _)| name.to_owned()))
-                .collect()
-        };
-        let mut world = World::new(Settings::demo(), day(1, DAY), 1, 1);
-        let fresh: Vec<String> = series(&vllm(world.pods()[0].replica()));
-        world.advance(Duration::from_secs(300));
-        let loaded: Vec<String> = series(&vllm(world.pods()[0].replica()));
-        assert_eq!(fresh, loaded);
-        assert!(fresh.len() > 40, "{}", fresh.len());
-    }
-
-    #[test]
-    fn the_gateway_shows_what_it_holds_while_nobody_serves() {
-        let mut world = World::new(Settings::demo(), day(1, DAY), 0, 1);
-        world.advance(Duration::from_secs(60));
-        let held = world.census().held;
-        let line = format!(
-            "interceptor_request_concurrency{{route_name=\"vllm\",route_namespace=\"demo\"}} {held}"
-        );
-        assert!(held > 0 && gateway(&world).contains(&line), "{line}");
-    }
-}
+mod tests;

@@ -9,9 +9,10 @@ use crate::engine::replay::traffic::Arrivals;
 
 /// Corners of the day: share of its length, requests per second; straight lines between.
 ///
-/// One replica of the demo's profile carries about 7 requests per second of the sizes below before
-/// its queue grows: the plateau needs about five replicas, the burst about nine. The idle stretch is
-/// 28 minutes of three hours, so that `idleAfter` (5 min) plus KEDA's cooldown fit well within.
+/// One replica of the demo's profile carries 5.7 requests per second of the sizes below before its
+/// queue grows: the plateau fills more than five replicas, the burst nine and a half; with the usual
+/// headroom the burst wants the maximum. The idle stretch is 28 minutes of three hours, so that
+/// `idleAfter` (5 min) plus KEDA's cooldown fit well within.
 pub(super) const DAY: [(f64, f64); 13] = [
     (0.000, 2.0),
     (0.055, 2.0),

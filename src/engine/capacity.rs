@@ -194,22 +194,24 @@ impl Capacity {
         self.cache_per_request = Some((self.cache_per_request.map_or(seen, mixed), now));
     }
 
+    /// Tokens over the requests that they belong to. While a batch grows, tokens are counted of
+    /// requests that finish later: each of those has its prompt behind it, and half of its output.
     fn learn_shape(&mut self, signals: &Signals, now: Timestamp) {
         let rate = |role| signals.totals.rate(role, Bound::Low);
-        let Some(finished) = rate(Role::Finished).filter(|rate| *rate >= SHAPE_RATE_MIN) else {
+        let Some(finished) = rate(Role::Finished) else { return };
+        let Some(output) = rate(Role::GenerationTokens) else { return };
+        let more = signals.came.growth;
+        let (started, half) = (finished + more, finished + more / 2.0);
+        if finished.min(started) < SHAPE_RATE_MIN {
             return;
-        };
-        let Some(output) = rate(Role::GenerationTokens).and_then(|rate| share(rate, finished))
-        else {
-            return;
-        };
+        }
         let prompt = rate(Role::PromptTokens).unwrap_or(0.0);
         let computed = (prompt - rate(Role::CachedTokens).unwrap_or(0.0)).max(0.0);
         let span = self.shape.map_or(WINDOW, |before| now.since(before.at).min(WINDOW));
         let seen = Shape {
-            uncached: computed / finished,
-            output: output.max(1.0),
-            requests: finished * span.as_secs_f64(),
+            uncached: computed / started,
+            output: (output / half).max(1.0),
+            requests: half * span.as_secs_f64(),
             at: now,
         };
         self.shape = Some(self.shape.map_or(seen, |before| before.towards(&seen)));

@@ -6,6 +6,7 @@
 //! `policy` names a `law` that answers as a trigger does, and who acts on it: `keda` and `hpa` with
 //! their exact arithmetic. `run` is the loop of all that, `score` what is told of it.
 
+pub mod actuate;
 pub mod demand;
 pub mod disturb;
 pub mod executor;

@@ -4,6 +4,7 @@
 //! observation and what is remembered of the pods; promises that poison, stale and out-of-proportion
 //! values are gone and named. Turning numbers into replicas is left to [`crate::engine::demand`].
 
+mod came;
 mod outlier;
 mod outside;
 mod pod;
@@ -20,6 +21,7 @@ use crate::engine::observation::{Observation, Role};
 use crate::engine::setup::{Family, OwnRole, PowerTarget, Setup};
 use crate::engine::units::Timestamp;
 
+pub use came::Came;
 pub use outlier::Outlier;
 pub use outside::Outside;
 pub use pod::{Freshness, Jump, PodReading};
@@ -41,6 +43,8 @@ pub struct Signals {
     pub serving: BTreeMap<String, PodReading>,
     /// The serving pods summed.
     pub totals: Totals,
+    /// Requests that came.
+    pub came: Came,
     /// Replicas.
     pub supply: Supply,
     /// Gateway and own signals.
@@ -115,6 +119,8 @@ impl Signals {
             .collect();
         let outliers = outlier::clamp(&mut serving);
         let totals = sum(&serving, supply.ready_pods());
+        let pods = came::Pods { observation, serving: &serving, outliers: &outliers };
+        let came = Came::read(&pods, (fresh, scrape_interval), supply.ready_pods());
         let missing = required(setup, &totals, &outside, sized)
             .into_iter()
             .filter(|role| !totals.complete(*role))
@@ -128,6 +134,7 @@ impl Signals {
             fresh,
             scrape_interval,
             totals,
+            came,
             supply,
             outside,
             newest: newest.map(|at| at.min(fresh.now)),
@@ -273,8 +280,6 @@ fn sum(pods: &BTreeMap<String, PodReading>, ready: u32) -> Totals {
     }
     let used: Vec<f64> = pods.values().filter_map(|pod| pod.level(Role::KvUsage)).collect();
     totals.kv_used = Total::over(&used, ready);
-    let drift: Vec<f64> = pods.values().filter_map(|pod| pod.in_flight_drift).collect();
-    totals.drift = Total { max: 0.0, ..Total::over(&drift, ready) };
     totals
 }
 

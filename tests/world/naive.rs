@@ -1,15 +1,17 @@
 //! The loop that the closed form stands for: every iteration walked, every sequence counted for
 //! itself, nothing remembered between iterations but the sequences. Slow and plain on purpose.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use prescale::engine::replay::profile::Settings;
 use prescale::engine::replay::replica::{Events, Finished, FirstToken, Request, Totals};
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Sequence {
+    serial: u64,
     request: Request,
+    blocks: Vec<u64>,
     generated: u64,
     computed: u64,
     /// Tokens of this iteration.
@@ -26,12 +28,49 @@ impl Sequence {
     }
 }
 
+/// The blocks of the KV cache, each for itself.
+#[derive(Debug)]
+struct Cache {
+    size: u64,
+    /// Those nobody has, the next one to be given out first.
+    free: VecDeque<u64>,
+    /// Whose tokens a full block has, and which block of theirs it is.
+    content: BTreeMap<u64, (u64, u64)>,
+}
+
+impl Cache {
+    fn take(&mut self) -> u64 {
+        let block = self.free.pop_front().unwrap();
+        self.content.remove(&block);
+        block
+    }
+
+    /// Takes all blocks of `sequence` back, the last one first.
+    fn give_back(&mut self, sequence: &mut Sequence) {
+        let full = sequence.computed / self.size;
+        for (idx, block) in (0..).zip(&sequence.blocks) {
+            if idx < full {
+                self.content.insert(*block, (sequence.serial, idx));
+            }
+        }
+        self.free.extend(sequence.blocks.drain(..).rev());
+    }
+
+    /// The free blocks that have the tokens of a sequence, from its first one on.
+    fn find(&self, serial: u64) -> Vec<u64> {
+        let of = |idx| self.free.iter().find(|b| self.content.get(b) == Some(&(serial, idx)));
+        (0..).map_while(of).copied().collect()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Naive {
     settings: Settings,
     clock: u128,
     waiting: VecDeque<Sequence>,
     running: Vec<Sequence>,
+    cache: Cache,
+    serial: u64,
     busy: u128,
     pub(crate) totals: Totals,
 }
@@ -50,8 +89,20 @@ fn exact(seconds: f64) -> u128 {
 
 impl Naive {
     pub(crate) fn new(settings: Settings) -> Self {
-        let totals = Totals::default();
-        Self { settings, clock: 0, waiting: VecDeque::new(), running: Vec::new(), busy: 0, totals }
+        let profile = &settings.profile;
+        let size = u64::from(profile.block_tokens);
+        let usable = (profile.kv_tokens / size).saturating_sub(1);
+        let cache = Cache { size, free: (0..usable).collect(), content: BTreeMap::new() };
+        Self {
+            settings,
+            clock: 0,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            cache,
+            serial: 0,
+            busy: 0,
+            totals: Totals::default(),
+        }
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -63,7 +114,9 @@ impl Naive {
     }
 
     pub(crate) fn kv_blocks(&self) -> u64 {
-        self.running.iter().map(|sequence| self.blocks(sequence.computed)).sum()
+        let held: u64 = self.running.iter().map(|sequence| self.blocks(sequence.computed)).sum();
+        assert!(self.encoder() || held == self.usable() - self.free());
+        held
     }
 
     fn blocks(&self, tokens: u64) -> u64 {
@@ -81,8 +134,15 @@ impl Naive {
     }
 
     fn free(&self) -> u64 {
-        let held = self.running.iter().map(|s| self.blocks(s.computed + s.chunk));
-        self.usable() - held.sum::<u64>()
+        u64::try_from(self.cache.free.len()).unwrap()
+    }
+
+    /// Gives `sequence` blocks for what it has and computes next.
+    fn grow(&mut self, sequence: &mut Sequence) {
+        let need = self.blocks(sequence.computed + sequence.chunk);
+        while u64::try_from(sequence.blocks.len()).unwrap() < need {
+            sequence.blocks.push(self.cache.take());
+        }
     }
 
     pub(crate) fn push(&mut self, mut request: Request) -> bool {
@@ -99,8 +159,11 @@ impl Naive {
         if inside == 0 {
             self.clock = self.clock.max(ps(request.queued));
         }
+        self.serial += 1;
         self.waiting.push_back(Sequence {
+            serial: self.serial,
             request,
+            blocks: Vec::new(),
             generated: 0,
             computed: 0,
             chunk: 0,
@@ -128,14 +191,18 @@ impl Naive {
         let stays = |s: &Sequence| s.first.is_some() || ps(s.request.arrived) + ps(patience) > now;
         let before = self.waiting.len() + self.running.len();
         self.waiting.retain(stays);
+        for sequence in self.running.iter_mut().filter(|s| !stays(s)) {
+            self.cache.give_back(sequence);
+        }
         self.running.retain(stays);
         let after = self.waiting.len() + self.running.len();
         events.gave_up += u64::try_from(before - after).unwrap();
     }
 
     fn preempt_last(&mut self) {
-        let last = self.running.pop().unwrap();
+        let mut last = self.running.pop().unwrap();
         self.totals.preemptions += 1;
+        self.cache.give_back(&mut last);
         self.waiting.push_front(Sequence {
             computed: 0,
             chunk: 0,
@@ -150,21 +217,25 @@ impl Naive {
         let preempted = self.totals.preemptions;
         let mut idx = 0;
         while idx < self.running.len() {
-            let sequence = self.running[idx];
+            let mut sequence = self.running[idx].clone();
             let chunk = sequence.left().min(budget);
             let need = self.blocks(sequence.computed + chunk) - self.blocks(sequence.computed);
             if !self.encoder() && need > self.free() {
                 self.preempt_last();
                 continue;
             }
-            self.running[idx].chunk = chunk;
+            sequence.chunk = chunk;
+            self.grow(&mut sequence);
+            self.running[idx] = sequence;
             budget -= chunk;
             idx += 1;
         }
         let most = usize::try_from(self.settings.profile.max_sequences).unwrap();
         while preempted == self.totals.preemptions && budget > 0 && self.running.len() < most {
-            let Some(mut next) = self.waiting.front().copied() else { break };
-            next.computed = u64::from(next.request.cached);
+            let Some(mut next) = self.waiting.front().cloned() else { break };
+            let found = self.cache.find(next.serial);
+            let kept = u64::try_from(found.len()).unwrap() * self.cache.size;
+            next.computed = u64::from(next.request.cached).max(kept);
             next.chunk = next.left().min(budget);
             if self.encoder() && next.left() > budget {
                 if !self.running.is_empty() {
@@ -176,6 +247,9 @@ impl Naive {
                 break;
             }
             budget = budget.saturating_sub(next.chunk);
+            self.cache.free.retain(|block| !found.contains(block));
+            next.blocks = found;
+            self.grow(&mut next);
             next.admitted = next.admitted.or(Some(self.clock));
             self.waiting.pop_front();
             self.running.push(next);
@@ -225,6 +299,11 @@ impl Naive {
                 events.finished.push(Finished { at: seen, ttft, e2e, output });
             }
         }
-        self.running.retain(|s| s.generated < u64::from(s.request.output));
+        let ended = |s: &Sequence| s.generated >= u64::from(s.request.output);
+        // Theirs come back in any order: nobody looks for them.
+        for sequence in self.running.iter_mut().filter(|s| ended(s)) {
+            self.cache.give_back(sequence);
+        }
+        self.running.retain(|s| !ended(s));
     }
 }

@@ -27,11 +27,13 @@ const PRIOR_WINDOWS: f64 = 8.0;
 /// A smaller mean batch is single requests, whose prompts and ends are most of what is seen.
 const BATCH_MIN: f64 = 0.5;
 
-/// The line so far: sums over windows, fading.
+/// The line so far: sums over windows, fading. A window counts by the tokens in it: of one with few,
+/// the quotient is mostly chance, and chance is larger upwards.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pace {
     windows: f64,
+    output: f64,
     batch: f64,
     seconds: f64,
     batch_squared: f64,
@@ -47,20 +49,13 @@ impl Pace {
             return;
         }
         let kept = self.at.map_or(0.0, |at| fade(now.since(at), HALF_LIFE));
-        for sum in [
-            &mut self.windows,
-            &mut self.batch,
-            &mut self.seconds,
-            &mut self.batch_squared,
-            &mut self.batch_seconds,
-        ] {
-            *sum *= kept;
-        }
-        self.windows += 1.0;
-        self.batch += batch;
-        self.seconds += seconds;
-        self.batch_squared += batch * batch;
-        self.batch_seconds += batch * seconds;
+        let add = |sum: &mut f64, value: f64| *sum = sum.mul_add(kept, value);
+        add(&mut self.windows, 1.0);
+        add(&mut self.output, output);
+        add(&mut self.batch, output * batch);
+        add(&mut self.seconds, output * seconds);
+        add(&mut self.batch_squared, output * batch * batch);
+        add(&mut self.batch_seconds, output * batch * seconds);
         self.at = Some(now);
     }
 
@@ -74,13 +69,13 @@ impl Pace {
 
     /// `a` and `c` by least squares, drawn towards `a = HALF_SPEED x c` through the mean.
     fn line(&self) -> Option<(f64, f64)> {
-        if self.windows <= 0.0 {
+        if self.output <= 0.0 {
             return None;
         }
-        let (batch, seconds) = (self.batch / self.windows, self.seconds / self.windows);
+        let (batch, seconds) = (self.batch / self.output, self.seconds / self.output);
         let usual = seconds / (HALF_SPEED + batch);
-        let variance = (self.batch_squared / self.windows - batch * batch).max(0.0);
-        let covariance = self.batch_seconds / self.windows - batch * seconds;
+        let variance = (self.batch_squared / self.output - batch * batch).max(0.0);
+        let covariance = self.batch_seconds / self.output - batch * seconds;
         // The prior as windows whose batches spread by a third of their mean.
         let prior = PRIOR_WINDOWS * (batch / 3.0).powi(2);
         let slope =

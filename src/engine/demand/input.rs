@@ -12,6 +12,9 @@ use crate::engine::signals::{Bound, Signals};
 /// come and go with single bursts.
 const DRAIN_MIN: Duration = Duration::from_secs(30);
 
+/// Standard deviations of a Poisson count by which the last half minute must exceed the minute.
+const CHANCE: f64 = 1.0;
+
 /// What a term may look at. Capacity is what was known before this tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
@@ -66,16 +69,22 @@ impl Input<'_> {
         Some(waiting.max(held - running))
     }
 
-    /// Arriving requests per second: the gateway's count, else the engines', else what finished plus
-    /// the change of what is in flight; refused requests are demand as well.
+    /// Arriving requests per second: the gateway's count, else the engines'; refused requests are
+    /// demand as well.
     #[must_use]
     pub fn arrivals(&self) -> Option<f64> {
-        let counted = self.signals.outside.arrivals.or_else(|| self.rate(Role::Arrivals));
-        let estimated = || {
-            let drift = self.signals.totals.drift.read(self.bound).unwrap_or(0.0);
-            Some((self.rate(Role::Finished)? + drift).max(0.0))
-        };
         let refused = self.rate(Role::Rejections).unwrap_or(0.0);
-        Some(counted.or_else(estimated)? + refused)
+        Some(self.signals.outside.arrivals.or_else(|| self.came())? + refused)
+    }
+
+    /// What came to the engines per second: the mean of a minute, or what came lately, less what
+    /// chance may have added to it, where that is more. A step shows half a minute earlier so, and
+    /// constant arrivals do not look like steps.
+    fn came(&self) -> Option<f64> {
+        let came = &self.signals.came;
+        let steady = came.steady.read(self.bound)?.max(0.0);
+        let lately = came.lately.read(self.bound).unwrap_or(0.0).max(0.0);
+        let chance = CHANCE * (lately / came.lately_seconds).sqrt();
+        Some(steady.max(lately - chance))
     }
 }

@@ -83,7 +83,8 @@ impl Pressure {
     }
 
     fn cause(&self, signals: &Signals, capacity: &Capacity) -> Option<Cause> {
-        if !self.lasting(signals.fresh.now) {
+        // Since it was last seen, the queue may have gone where nobody can look.
+        if !self.lasting(signals.fresh.now) || !queues(signals) {
             return None;
         }
         let best = self.best_now(signals.fresh.now);

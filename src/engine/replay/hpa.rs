@@ -10,6 +10,8 @@ mod history;
 mod limits;
 mod proposal;
 
+use std::time::Duration;
+
 use crate::engine::replay::hpa::history::{History, longest};
 use crate::engine::replay::hpa::limits::{Changes, doubled, highest, lowest};
 use crate::engine::replay::hpa::proposal::{Tolerances, propose};
@@ -17,6 +19,9 @@ use crate::engine::units::Timestamp;
 
 pub use crate::engine::replay::hpa::behavior::{Behavior, Rules, Select, Step};
 pub use crate::engine::replay::hpa::proposal::Sync;
+
+/// Time between syncs: `--horizontal-pod-autoscaler-sync-period`, as shipped.
+pub const SYNC_PERIOD: Duration = Duration::from_secs(15);
 
 /// The controller's memory of one HPA.
 #[derive(Debug, Clone)]
@@ -37,7 +42,7 @@ impl Hpa {
     /// there is when the metrics do not allow an answer.
     pub fn sync(&mut self, sync: &Sync<'_>, now: Timestamp) -> u32 {
         if self.recommendations.is_empty() {
-            self.recommendations.record(sync.spec, std::time::Duration::ZERO, now);
+            self.recommendations.record(sync.spec, Duration::ZERO, now);
         }
         let Behavior { min, max, .. } = self.behavior;
         if sync.spec == 0 {

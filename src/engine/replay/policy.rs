@@ -1,7 +1,8 @@
 //! The policies that can be compared: data, each with its source and what was simplified.
 //!
 //! Given a name, promises the policy; `entry` says what one is. A law reads only what it is shown,
-//! except static-peak, keda-queue-cron and oracle, which know the trace.
+//! except static-peak, keda-queue-cron and oracle, which know the trace, and slo-aware, whose
+//! predictor knows what a replica carries of it.
 
 mod cron;
 mod entry;
@@ -30,6 +31,7 @@ use crate::engine::replay::policy::wva_v1::WVA_V1;
 use crate::engine::replay::policy::wva_v2::WVA_V2;
 
 pub use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
+pub use crate::engine::replay::policy::prescale::Reactive;
 
 /// All policies, in the order in which they are shown.
 pub const POLICIES: &[Policy] = &[

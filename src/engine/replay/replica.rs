@@ -4,7 +4,8 @@
 //! however often it is asked in between. In each iteration those that decode get one token, then a
 //! prefill begun earlier goes on, then waiting requests are admitted first come, first served, while
 //! token budget, batch size and blocks of the KV cache allow. When the cache is full, whoever was
-//! admitted last is thrown out, to be computed again. An iteration takes
+//! admitted last is thrown out, to be computed again but for what the prefix cache still has of it: its
+//! blocks are overwritten when those freed before them have been given out. An iteration takes
 //! `base + per_token x prompt tokens + per_kv_token x KV tokens read + per_sequence x batch`.
 //!
 //! Iterations without a prefill are not walked: until a sequence ends, the cache is full or a client
@@ -213,9 +214,11 @@ impl Replica {
         }
     }
 
+    /// `sequence`, whose blocks are free again, waits before all others.
     fn preempt(&mut self, sequence: Sequence) {
         self.totals.preemptions += 1;
-        self.waiting.push_front(Sequence { computed: 0, last: self.clock, ..sequence });
+        let lost_from = self.blocks.lost_from(self.blocks.of(u64::from(sequence.computed)));
+        self.waiting.push_front(Sequence { lost_from, last: self.clock, ..sequence });
     }
 
     /// What the next iteration computes beside decoding. The blocks of the decoding tokens are kept
@@ -235,12 +238,15 @@ impl Replica {
             && self.decoding.len() + plan.len() < u64::from(self.profile.max_sequences)
         {
             let Some(next) = self.waiting.front() else { break };
-            let computed = next.request.cached;
             let admitted = next.admitted.or(Some(self.clock));
+            let had = u64::from(next.computed);
+            let kept = self.blocks.kept(had, next.lost_from, self.iterations);
+            let computed = next.request.cached.max(u32::try_from(kept).unwrap_or(u32::MAX));
             let next = Sequence { computed, admitted, ..*next };
             if !self.extend(&mut plan, next, 0, &mut budget) {
                 break;
             }
+            self.blocks.found(self.blocks.of(kept));
             self.waiting.pop_front();
         }
         plan

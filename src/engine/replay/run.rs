@@ -5,13 +5,13 @@
 //! by the world; deciding is the law's.
 
 mod account;
-mod actuate;
 mod calendar;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::numeric::count;
+use crate::engine::replay::actuate::Acting;
 use crate::engine::replay::disturb::{Disturbance, Kind, cold_start, show};
 use crate::engine::replay::law::{Answer, Law, View};
 use crate::engine::replay::pod::{Pod, Stage};
@@ -19,7 +19,6 @@ use crate::engine::replay::policy::Actuator;
 use crate::engine::replay::profile::Settings;
 use crate::engine::replay::request::Arrival;
 use crate::engine::replay::run::account::Account;
-use crate::engine::replay::run::actuate::Acting;
 use crate::engine::replay::run::calendar::Calendar;
 use crate::engine::replay::score::{Objectives, Trial};
 use crate::engine::replay::scrape::{Pipeline, Scrapes};

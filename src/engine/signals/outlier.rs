@@ -78,7 +78,7 @@ pub(super) fn clamp(readings: &mut BTreeMap<String, PodReading>) -> Vec<Outlier>
 }
 
 /// The most that one pod may report among `values`; `None` when they cannot tell.
-fn limit(role: Role, values: &[f64]) -> Option<f64> {
+pub(super) fn limit(role: Role, values: &[f64]) -> Option<f64> {
     if values.len() < PODS_MIN {
         return None;
     }

@@ -84,8 +84,6 @@ pub struct PodReading {
     pub waiting_range: Option<(f64, f64)>,
     /// Mean batch within the rate window.
     pub running_mean: Option<f64>,
-    /// Change of waiting + running per second over the rate window.
-    pub in_flight_drift: Option<f64>,
 }
 
 impl PodReading {
@@ -126,7 +124,6 @@ impl PodReading {
                 reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
             }
         }
-        reading.in_flight_drift = drift(pod, fresh);
         reading
     }
 
@@ -222,6 +219,12 @@ fn level(
     (counted, jump.map(|(counted, read)| Jump { role, read, counted }))
 }
 
+/// A counter's rate over the rate window, from as much of it as was sampled.
+pub(super) fn rate_of(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
+    let found = pod.roles.get(&role)?;
+    rate(found.combine, &trust(role, found, fresh.now), fresh)
+}
+
 fn rate(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<f64> {
     let recent = |series: &Series| {
         series.latest_within(fresh.now, fresh.limit)?;
@@ -244,20 +247,17 @@ fn range(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<(f64, f64
     over(Series::min_since).zip(over(Series::max_since))
 }
 
-/// Change of waiting + running per second over the rate window: what arrived and did not finish.
-fn drift(pod: &PodObservation, fresh: Freshness) -> Option<f64> {
-    let change = |role: Role| {
-        let found = pod.roles.get(&role)?;
-        let slope = |series: &Series| {
-            let first = series.first_since(fresh.rates_from())?;
-            let last = series.latest_within(fresh.now, fresh.limit)?;
-            let counted = series.level()?.value;
-            let span = last.at.since(first.at).as_secs_f64();
-            (span > 0.0).then(|| (counted - first.value) / span)
-        };
-        combine(found.combine, &trust(role, found, fresh.now).iter().map(slope).collect::<Vec<_>>())
+/// Change of a gauge per second, from the first to the last sample within the rate window.
+pub(super) fn change(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
+    let found = pod.roles.get(&role)?;
+    let slope = |series: &Series| {
+        let first = series.first_since(fresh.rates_from())?;
+        let last = series.latest_within(fresh.now, fresh.limit)?;
+        let counted = series.level()?.value;
+        let span = last.at.since(first.at).as_secs_f64();
+        (span > 0.0).then(|| (counted - first.value) / span)
     };
-    Some(change(Role::Waiting)? + change(Role::Running)?)
+    combine(found.combine, &trust(role, found, fresh.now).iter().map(slope).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

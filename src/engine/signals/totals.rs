@@ -68,8 +68,6 @@ pub struct Totals {
     pub rates: BTreeMap<Role, Total>,
     /// KV cache in use, in full caches of one pod.
     pub kv_used: Total,
-    /// Change of waiting + running, per second.
-    pub drift: Total,
 }
 
 impl Totals {

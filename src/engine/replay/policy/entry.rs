@@ -105,6 +105,20 @@ impl Keda {
             hpa: context.plain_hpa(),
         }
     }
+
+    /// The ScaledObject that the README recommends for prescale's own trigger (`external-push`), with
+    /// the fewest and most replicas in `limits`.
+    #[must_use]
+    pub fn recommended((min, max): (u32, u32)) -> Self {
+        let floor = min.max(1);
+        Self {
+            polling: Duration::from_secs(5),
+            cooldown: Duration::from_mins(1),
+            push: true,
+            min,
+            hpa: Behavior::shipped(floor, max.max(floor)),
+        }
+    }
 }
 
 /// One policy.

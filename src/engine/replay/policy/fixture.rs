@@ -143,6 +143,17 @@ impl Sight {
         self
     }
 
+    /// What one pod showed so many seconds ago.
+    pub(super) fn shown(mut self, idx: usize, role: Role, values: &[(u64, f64)]) -> Self {
+        let at = self.observation.at;
+        let sample = |(ago, value): &(u64, f64)| Sample {
+            at: at.minus(Duration::from_secs(*ago)),
+            value: *value,
+        };
+        self.insert(idx, role, values.iter().map(sample).collect());
+        self
+    }
+
     /// A pod's phase.
     pub(super) fn phase(mut self, idx: usize, phase: Phase) -> Self {
         self.pod(idx).phase = phase;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::engine::decision::{Decision, Verdict};
 use crate::engine::invariants::violations;
-use crate::engine::replay::hpa::Behavior;
 use crate::engine::replay::law::{Answer, Law, Metric, View};
 use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
 use crate::engine::setup::{Setup, Strategy};
@@ -31,15 +30,11 @@ pub(super) const PRESCALE_REACTIVE: Policy = Policy {
     quantile: None,
     scrape: None,
     actuator,
-    law: |context, headroom| {
-        Box::new(Engine { setup: setup(context, headroom), memory: Memory::default() })
-    },
+    law: |context, headroom| Box::new(Reactive::new(context, headroom)),
 };
 
 fn actuator(context: &Context) -> Actuator {
-    let keda = Keda::polled(context, 5, 60);
-    let hpa = Behavior::shipped(keda.hpa.min, keda.hpa.max);
-    Actuator::Keda(Keda { push: true, hpa, ..keda })
+    Actuator::Keda(Keda::recommended(context.limits))
 }
 
 /// The trigger's setup at a headroom, within the limits; a headroom that is none changes nothing.
@@ -54,13 +49,28 @@ fn setup(context: &Context, headroom: f64) -> Setup {
     }
 }
 
+/// The engine as a law.
 #[derive(Debug)]
-struct Engine {
+pub struct Reactive {
     setup: Setup,
     memory: Memory,
 }
 
-impl Law for Engine {
+impl Reactive {
+    /// Nothing seen yet, at a headroom of 0..=1; another changes nothing.
+    #[must_use]
+    pub fn new(context: &Context, headroom: f64) -> Self {
+        Self { setup: setup(context, headroom), memory: Memory::default() }
+    }
+
+    /// Requests per second that it believes one replica to carry; `None`: it does not know yet.
+    #[must_use]
+    pub fn request_rate(&self) -> Option<f64> {
+        self.memory.capacity.request_rate()
+    }
+}
+
+impl Law for Reactive {
     fn look(&mut self, view: &View<'_>) -> Answer {
         let before = self.memory.clone();
         let stepped = step(&self.setup, view.observation, std::mem::take(&mut self.memory));

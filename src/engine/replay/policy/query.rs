@@ -49,19 +49,6 @@ pub(super) fn arrivals(observation: &Observation, window: Duration) -> Option<f6
         .or_else(|| rate(observation, Role::Finished, window))
 }
 
-/// Seconds per output token of the requests in each pod, stalls by prompts included: its mean batch
-/// over its tokens per second. Pods that had less than one request on average say nothing.
-#[must_use]
-pub(super) fn pace(observation: &Observation, window: Duration) -> Vec<f64> {
-    let from = observation.at.minus(window);
-    let of = |pod: &PodObservation| {
-        let batch = combine(pod.roles.get(&Role::Running)?, |series| series.mean_since(from))?;
-        let tokens = combine(pod.roles.get(&Role::GenerationTokens)?, |series| series.rate(from))?;
-        finite(Some(batch / tokens)).filter(|_| batch >= 1.0)
-    };
-    observation.pods.values().filter_map(of).collect()
-}
-
 /// Requests held at the gateway; `None` when it says nothing.
 #[must_use]
 pub(super) fn held(observation: &Observation) -> Option<f64> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::engine::numeric::{count, quantile, replicas_ceil};
-use crate::engine::observation::{Latency, Role};
+use crate::engine::observation::{PodObservation, Role};
 use crate::engine::replay::hpa::{Behavior, Rules, Select, Step};
 use crate::engine::replay::law::{Answer, Law, Metric, View};
 use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
@@ -24,9 +24,12 @@ const CLAMP: f64 = 2.0;
 /// `avg_over_time`.
 const SMOOTHING: Duration = Duration::from_secs(45);
 
-/// What the pace of running requests is averaged over.
-const PACE: Duration = Duration::from_mins(1);
-
+/// P90.
+const QUANTILE: f64 = 0.9;
+/// The endpoint picker is scraped this often.
+const SCRAPE: Duration = Duration::from_secs(5);
+/// Scrapes in the minute over which rates of buckets are taken.
+const INSTANTS: u32 = 12;
 /// Latency over objective.
 pub(super) const SLO_AWARE: Policy = Policy {
     name: "slo-aware",
@@ -35,9 +38,13 @@ pub(super) const SLO_AWARE: Policy = Policy {
     source: "llm-d/llm-d guides/workload-autoscaling, slo-aware (August 2026): PromQL through KEDA, recording rules every \
              15 s; HPA up by the larger of 100 % and 4 pods a minute after 30 s, down one pod in 120 s after 180 s",
     simplifications: &[
-        "actual P90 latencies, not those that the guide's predictor (a sidecar of the endpoint picker) foresees",
-        "where nothing runs or waits, saturation is 0: a predictor would say that an idle replica is fast",
-        "latencies that cannot be read otherwise are an error of the trigger: replicas stay",
+        "the predictor (a sidecar of the endpoint picker, trained online) is one that has learned: a request's first token \
+         comes after its prompt's computing and the queue at what a replica carries, its further ones at the pace of those \
+         that run",
+        "it foresees every 5 s, the guide's scrape interval, for the pod with the fewest requests, not at each request; the \
+         P90 is that of the last minute's values, not interpolated in buckets",
+        "where nothing runs or waits, saturation is 0, as in the guide",
+        "latencies that cannot be foreseen otherwise are an error of the trigger and replicas stay: the guide reads 0",
         "the credit for pods on their way never turns an increase into a decrease",
         "the scale-down threshold follows the scale-up one in the sweep, at the guide's ratio 0.40 / 0.55",
         "KEDA at its default pollingInterval and cooldownPeriod; asleep, requests held at the gateway wake it",
@@ -48,14 +55,22 @@ pub(super) const SLO_AWARE: Policy = Policy {
         values: &[1.0, 0.85, 0.7, 0.6, 0.55, 0.45, 0.35, 0.25, 0.15],
     }),
     every: Duration::from_secs(15),
-    quantile: Some(0.9),
-    scrape: None,
+    quantile: None,
+    scrape: Some(SCRAPE),
     actuator,
     law: |context, high| {
         let context = context.clone();
-        Box::new(Saturation { context, high, recorded: VecDeque::new() })
+        let prefill = prefill(&context);
+        Box::new(Saturation { context, high, prefill, recorded: VecDeque::new() })
     },
 };
+
+/// Seconds that the mean prompt of the trace takes in an otherwise idle replica.
+fn prefill(context: &Context) -> f64 {
+    let prompts = context.arrivals.iter().map(|arrival| f64::from(arrival.prompt - arrival.cached));
+    let mean = prompts.sum::<f64>() / f64::from(count(context.arrivals.len()).max(1));
+    context.profile.overhead + context.profile.base + context.profile.per_token * mean
+}
 
 fn actuator(context: &Context) -> Actuator {
     let keda = Keda::polled(context, 30, 300);
@@ -74,10 +89,21 @@ fn actuator(context: &Context) -> Actuator {
     Actuator::Keda(Keda { hpa, ..keda })
 }
 
+/// Seconds, for a request that comes now, in the pod that it would go to: the one with the fewest.
+#[derive(Debug, Clone, Copy)]
+struct Foreseen {
+    /// To its first token.
+    first: f64,
+    /// Per further token; `None`: nothing runs there.
+    further: Option<f64>,
+}
+
 #[derive(Debug)]
 struct Saturation {
     context: Context,
     high: f64,
+    /// Seconds that the mean prompt of the trace takes.
+    prefill: f64,
     /// What the recording rule wrote.
     recorded: VecDeque<(Timestamp, f64)>,
 }
@@ -91,7 +117,8 @@ impl Law for Saturation {
             // Unknown is not zero: the guide itself warns of mistaking one for the other.
             return Answer { metrics: vec![None], active: None, ..Answer::default() };
         };
-        let replicas = self.context.within(self.replicas(smoothed, view));
+        let replicas = self.replicas(smoothed, view.spec, view.ready);
+        let replicas = self.context.within(replicas);
         let metric = Metric::Average { value: f64::from(replicas), target: 1.0 };
         Answer { metrics: vec![Some(metric)], active, ..Answer::default() }
     }
@@ -113,16 +140,34 @@ impl Saturation {
     }
 
     fn raw(&self, view: &View<'_>) -> Option<f64> {
+        if !is_busy(view) && known_idle(view) {
+            return Some(0.0);
+        }
+        let instants = (0..INSTANTS).map(|idx| view.at.minus(SCRAPE.saturating_mul(idx)));
+        let foreseen: Vec<Foreseen> = instants.filter_map(|at| self.foreseen(view, at)).collect();
+        let first: Vec<f64> = foreseen.iter().map(|one| one.first).collect();
+        let further: Vec<f64> = foreseen.iter().filter_map(|one| one.further).collect();
         let objectives = self.context.objectives;
-        let over = |latency, objective: Duration| {
-            let reading = view.observation.latency.get(&latency)?;
-            query::finite(reading.seconds.map(|seconds| seconds / objective.as_secs_f64()))
+        let over = |seconds: &[f64], objective: Duration| {
+            Some(quantile(seconds, QUANTILE)? / objective.as_secs_f64())
         };
-        let ttft = over(Latency::Ttft, objectives.ttft);
-        let pace = quantile(&query::pace(view.observation, PACE), 0.9);
-        let tpot = pace.map(|pace| pace / objectives.tpot.as_secs_f64());
-        let idle = !is_busy(view) && known_idle(view);
-        ttft.into_iter().chain(tpot).reduce(f64::max).or(idle.then_some(0.0))
+        let both = [over(&first, objectives.ttft), over(&further, objectives.tpot)];
+        both.into_iter().flatten().reduce(f64::max)
+    }
+
+    /// What the predictor would have foreseen at `at`.
+    fn foreseen(&self, view: &View<'_>, at: Timestamp) -> Option<Foreseen> {
+        let requests = |pod: &PodObservation| {
+            let of = |role| query::of_pod(pod, role, at);
+            Some((of(Role::Waiting)?, of(Role::Running)?))
+        };
+        let pods = view.observation.pods.values();
+        let pods = pods.filter_map(|pod| Some((pod, requests(pod)?)));
+        let fewest = |(waiting, running): (f64, f64)| waiting + running;
+        let (pod, (waiting, _)) = pods.min_by(|a, b| fewest(a.1).total_cmp(&fewest(b.1)))?;
+        let queue = if waiting > 0.0 { (waiting + 1.0) / self.context.knee } else { 0.0 };
+        let first = query::finite(Some(self.prefill + queue))?;
+        Some(Foreseen { first, further: pace(pod, at) })
     }
 
     fn smoothed(&self) -> Option<f64> {
@@ -130,19 +175,29 @@ impl Saturation {
         (!self.recorded.is_empty()).then(|| sum / f64::from(count(self.recorded.len())))
     }
 
-    fn replicas(&self, saturation: f64, view: &View<'_>) -> u32 {
-        let n = f64::from(view.spec);
+    fn replicas(&self, saturation: f64, spec: u32, ready: u32) -> u32 {
+        let n = f64::from(spec);
         let low = self.high * LOW;
         if saturation > self.high {
-            let credit = if view.spec == 0 { 0.0 } else { f64::from(view.ready) / n };
-            view.spec + replicas_ceil(n * (saturation * credit / self.high - 1.0))
+            let credit = if (1..spec).contains(&ready) { f64::from(ready) / n } else { 1.0 };
+            spec + replicas_ceil(n * (saturation * credit / self.high - 1.0))
         } else if saturation < low {
             // n - floor(x) is n - x rounded up.
             replicas_ceil(n - n * (1.0 - saturation / low))
         } else {
-            view.spec
+            spec
         }
     }
+}
+
+/// Seconds per token of those that ran in `pod` between two scrapes before `at` and then: their
+/// number over their tokens per second, stalls by prompts included.
+fn pace(pod: &PodObservation, at: Timestamp) -> Option<f64> {
+    let (before, middle) = (at.minus(SCRAPE.saturating_mul(2)), at.minus(SCRAPE));
+    let tokens = |at| query::of_pod(pod, Role::GenerationTokens, at);
+    let batch = query::of_pod(pod, Role::Running, middle)?;
+    let seconds = at.since(before).as_secs_f64();
+    query::finite(Some(batch * seconds / (tokens(at)? - tokens(before)?)))
 }
 
 fn in_flight(view: &View<'_>) -> [Option<f64>; 2] {
@@ -160,55 +215,90 @@ fn known_idle(view: &View<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::SLO_AWARE;
+    use std::collections::VecDeque;
+
+    use super::{SLO_AWARE, Saturation};
     use crate::engine::observation::Role;
     use crate::engine::replay::hpa::Step;
     use crate::engine::replay::law::Metric;
     use crate::engine::replay::policy::entry::Actuator;
     use crate::engine::replay::policy::fixture::{Sight, context};
 
-    /// One look: P90 TTFT and TPOT against 3 s and 100 ms.
-    fn check(replicas: (u32, u32), ttft: Option<f64>, tpot: Option<f64>, expected: Option<f64>) {
-        let mut law = (SLO_AWARE.law)(&context((1, 20)), 0.55);
-        let sight = Sight::new(replicas.0, replicas.1)
-            .pods(&[(Role::Running, &[3.0]), (Role::Waiting, &[0.0])])
-            .latency(ttft, tpot);
-        let metric = expected.map(|value| Metric::Average { value, target: 1.0 });
-        assert_eq!(law.look(&sight.view()).metrics, [metric], "{ttft:?} {tpot:?} {replicas:?}");
-    }
-
     #[test]
     fn replicas_follow_the_guides_formula() {
-        // In the dead band, at its edges.
-        check((4, 4), Some(1.5), Some(0.01), Some(4.0)); // s = 0.5
-        check((4, 4), Some(1.65), Some(0.01), Some(4.0)); // s = 0.55
-        check((4, 4), Some(0.0), Some(0.0401), Some(4.0)); // s = 0.401
-        // s = 0.66: 4 (1.2 - 1) = 0.8, up one.
-        check((4, 4), Some(1.98), Some(0.01), Some(5.0));
-        // The worse of the two: s = 1.1, doubled.
-        check((4, 4), Some(0.3), Some(0.11), Some(8.0));
-        // Clamped at 2: 3 (2 / 0.55 - 1) = 7.9.
-        check((3, 3), Some(90.0), Some(0.01), Some(11.0));
-        // Credit: three of four ready, s = 1.1: 4 (1.1 x 0.75 / 0.55 - 1) = 2.
-        check((4, 3), Some(3.3), Some(0.01), Some(6.0));
-        // Half ready, s = 0.66: the credit leaves nothing to add.
-        check((8, 4), Some(1.98), Some(0.01), Some(8.0));
-        // s = 0.3: 8 (1 - 0.75) = 2 down; s = 0.36: 8 (1 - 0.9) = 0.8, none.
-        check((8, 8), Some(0.9), Some(0.01), Some(6.0));
-        check((8, 8), Some(1.08), Some(0.01), Some(8.0));
-        // Limits.
-        check((20, 20), Some(9.0), None, Some(20.0));
-        check((2, 2), Some(0.0), Some(0.0), Some(1.0));
+        let law = |high| {
+            let context = context((1, 20));
+            Saturation { context, high, prefill: 0.0, recorded: VecDeque::new() }
+        };
+        // Saturation, replicas, ready ones, expected.
+        let rows = [
+            // In the dead band, at its edges.
+            (0.5, 4, 4, 4),
+            (0.55, 4, 4, 4),
+            (0.401, 4, 4, 4),
+            // 4 (1.2 - 1) = 0.8, up one; doubled; 3 (2 / 0.55 - 1) = 7.9.
+            (0.66, 4, 4, 5),
+            (1.1, 4, 4, 8),
+            (2.0, 3, 3, 11),
+            // Credit: 4 (1.1 x 0.75 / 0.55 - 1) = 2; with half ready nothing is left to add.
+            (1.1, 4, 3, 6),
+            (0.66, 8, 4, 8),
+            // None ready is no credit.
+            (1.1, 4, 0, 8),
+            // 8 (1 - 0.75) = 2 down; 8 (1 - 0.9) = 0.8, none.
+            (0.3, 8, 8, 6),
+            (0.36, 8, 8, 8),
+            (0.0, 2, 2, 0),
+            (2.0, 0, 0, 0),
+        ];
+        for (saturation, spec, ready, expected) in rows {
+            let found = law(0.55).replicas(saturation, spec, ready);
+            assert_eq!(found, expected, "{saturation} {spec} {ready}");
+        }
+    }
+
+    /// One look at four ready replicas, of which one carries 1 request/s, against 3 s and 100 ms.
+    fn check(sight: Sight, expected: Option<f64>) {
+        let mut law = (SLO_AWARE.law)(&context((1, 20)), 0.55);
+        let metric = expected.map(|value| Metric::Average { value, target: 1.0 });
+        let answer = law.look(&sight.view());
+        assert_eq!(answer.metrics, [metric], "{:?}", sight.view().observation.pods);
+        assert_eq!(answer.active.is_none(), expected.is_none());
     }
 
     #[test]
-    fn missing_and_poisoned_latencies_hold() {
-        check((4, 4), None, None, None);
-        check((4, 4), Some(f64::NAN), Some(f64::INFINITY), None);
-        check((4, 4), Some(f64::NAN), Some(0.05), Some(4.0));
-        let mut law = (SLO_AWARE.law)(&context((1, 20)), 0.55);
-        let answer = law.look(&Sight::new(4, 4).view());
-        assert_eq!((answer.metrics, answer.active), (vec![None], None));
+    fn the_queue_of_the_emptiest_pod_foresees_the_first_token() {
+        let queues = |waiting: &[f64]| {
+            let running = vec![9.0; waiting.len()];
+            Sight::new(4, 4).pods(&[(Role::Running, &running), (Role::Waiting, waiting)])
+        };
+        // 22.5 ms without a queue.
+        check(queues(&[0.0]), Some(1.0));
+        // (1 + 1) / 1 + 0.02 s over 3 s is 0.674: 4 x 0.23.
+        check(queues(&[1.0]), Some(5.0));
+        check(queues(&[1.0, 50.0, 90.0]), Some(5.0));
+        // Clamped at 2: 4 x 2.6.
+        check(queues(&[500.0]), Some(15.0));
+        check(queues(&[f64::NAN]), None);
+        check(Sight::new(4, 4), None);
+    }
+
+    #[test]
+    fn the_pace_of_those_that_run_foresees_the_further_tokens() {
+        let sight = |tokens: f64| {
+            Sight::new(4, 4)
+                .shown(0, Role::Waiting, &[(10, 0.0), (5, 0.0), (0, 0.0)])
+                .shown(0, Role::Running, &[(10, 30.0), (5, 33.0), (0, 30.0)])
+                .shown(0, Role::GenerationTokens, &[(10, 1000.0), (5, 1000.0), (0, tokens)])
+        };
+        // 33 for 10 s in 5000 tokens: 66 ms, 0.66: 4 x 0.2.
+        check(sight(6000.0), Some(5.0));
+        // 45 ms is in the dead band, 30 ms below it: 4 (1 - 0.75) = 1.
+        check(sight(8333.0), Some(4.0));
+        check(sight(12_000.0), Some(3.0));
+        // No token since, and a counter that began anew: nothing is known of it.
+        check(sight(1000.0), Some(1.0));
+        check(sight(10.0), Some(1.0));
     }
 
     #[test]
@@ -230,16 +320,18 @@ mod tests {
     #[test]
     fn saturation_is_averaged_over_45_seconds() {
         let mut law = (SLO_AWARE.law)(&context((1, 20)), 0.55);
-        // TTFT; the mean of the last three over 3 s; 4 replicas.
+        // Waiting; the mean of the last three, (waiting + 1.02) / 3 each or 0.01; 4 replicas.
         let rows = [
-            (0, 1.5, 4.0),   // 0.5
-            (15, 6.0, 10.0), // (0.5 + 2) / 2 = 1.25: 4 x 1.27 = 5.1
-            (30, 1.5, 8.0),  // 1.0: 3.3
-            (45, 1.5, 8.0),  // (2 + 0.5 + 0.5) / 3 = 1.0; the first is 45 s old
-            (60, 1.5, 4.0),  // 0.5
+            (0, 0.0, 1.0),
+            (15, 1.0, 4.0),   // (0.007 + 0.674) / 2 = 0.34: 4 (1 - 0.85) = 0.6, none
+            (30, 90.0, 7.0),  // (0.007 + 0.674 + 2) / 3 = 0.89: 4 x 0.63
+            (45, 90.0, 12.0), // (0.674 + 2 + 2) / 3 = 1.56: 4 x 1.8; the first is 45 s old
+            (60, 0.0, 10.0),  // 1.336: 4 x 1.4
         ];
-        for (seconds, ttft, expected) in rows {
-            let sight = Sight::new(4, 4).later(seconds).latency(Some(ttft), None);
+        for (seconds, waiting, expected) in rows {
+            let queue: &[f64] = &[waiting];
+            let sight = Sight::new(4, 4).later(seconds);
+            let sight = sight.pods(&[(Role::Running, &[5.0]), (Role::Waiting, queue)]);
             let metric = Metric::Average { value: expected, target: 1.0 };
             assert_eq!(law.look(&sight.view()).metrics, [Some(metric)], "{seconds} s");
         }

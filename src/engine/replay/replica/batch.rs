@@ -12,8 +12,11 @@ pub(super) struct Sequence {
     pub(super) request: Request,
     /// Tokens generated so far.
     pub(super) generated: u32,
-    /// Tokens computed of those that must be before the next one is generated.
+    /// Tokens computed of those that must be before the next one is generated; while it is out of
+    /// the batch, those it had.
     pub(super) computed: u32,
+    /// How many blocks will have been given out when the first of those it had is overwritten.
+    pub(super) lost_from: u64,
     /// When it was first admitted.
     pub(super) admitted: Option<u128>,
     /// When its first token was ready.
@@ -28,7 +31,15 @@ impl Sequence {
         let prompt = request.prompt.max(1);
         let (cached, output) = (request.cached.min(prompt - 1), request.output.max(1));
         let request = Request { prompt, cached, output, ..request };
-        Self { request, generated: 0, computed: 0, admitted: None, first: None, last: 0 }
+        Self {
+            request,
+            generated: 0,
+            computed: 0,
+            lost_from: 0,
+            admitted: None,
+            first: None,
+            last: 0,
+        }
     }
 
     /// Tokens that must be computed before the next one is generated: after a preemption, what it
@@ -124,6 +135,7 @@ impl Decoding {
         let decoded = u32::try_from(now - decoder.since).unwrap_or(u32::MAX);
         Sequence {
             generated: decoder.sequence.generated.saturating_add(decoded),
+            computed: u32::try_from(tokens).unwrap_or(u32::MAX),
             ..decoder.sequence
         }
     }

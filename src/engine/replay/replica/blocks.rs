@@ -11,6 +11,8 @@ pub(super) struct Blocks {
     total: u64,
     usable: u64,
     used: u64,
+    /// Given out since the beginning, each time anew.
+    handed: u64,
     /// Sequences by the phase, iteration modulo block size, at which they need a new block.
     phases: Vec<u64>,
     sequences: u64,
@@ -24,7 +26,7 @@ impl Blocks {
         let total = if tokens == 0 { u64::MAX } else { tokens / size };
         let usable = total.saturating_sub(1);
         let phases = (0..size).map(|_| 0).collect();
-        Self { size, total, usable, used: 0, phases, sequences: 0 }
+        Self { size, total, usable, used: 0, handed: 0, phases, sequences: 0 }
     }
 
     /// Blocks that `tokens` take.
@@ -50,6 +52,28 @@ impl Blocks {
     /// Gives out `count` blocks.
     pub(super) const fn take(&mut self, count: u64) {
         self.used += count;
+        self.handed += count;
+    }
+
+    /// Of the blocks given out last, `count` still had what was wanted in them: nobody else's were
+    /// overwritten.
+    pub(super) const fn found(&mut self, count: u64) {
+        self.handed = self.handed.saturating_sub(count);
+    }
+
+    /// How many blocks will have been given out when the first of the `count` given back last is
+    /// overwritten: free blocks are given out in the order in which they came back.
+    pub(super) const fn lost_from(&self, count: u64) -> u64 {
+        self.handed.saturating_add(self.free().saturating_sub(count))
+    }
+
+    /// Tokens that are still there of `tokens` whose blocks are overwritten from `lost_from` on, the
+    /// last one first, at admission in iteration `now`, before which those who joined get theirs.
+    /// Only full blocks are found again.
+    pub(super) fn kept(&self, tokens: u64, lost_from: u64, now: u64) -> u64 {
+        let handed = self.handed + self.need(now, 1);
+        let left = self.of(tokens).saturating_sub(handed.saturating_sub(lost_from));
+        (tokens / self.size).min(left) * self.size
     }
 
     /// Takes `count` blocks back.

@@ -5,11 +5,9 @@
 
 use std::time::Duration;
 
+use crate::engine::replay::hpa::SYNC_PERIOD;
 use crate::engine::replay::policy::Actuator;
 use crate::engine::replay::random::Random;
-
-/// `--horizontal-pod-autoscaler-sync-period`, as shipped.
-const SYNC: Duration = Duration::from_secs(15);
 
 /// A law that is looked at inline and acts itself has nobody who reads it: it looks this often.
 const ALONE: Duration = Duration::from_secs(1);
@@ -67,7 +65,7 @@ impl Calendar {
         };
         let (poll, sync) = match actuator {
             Actuator::Direct => (None, None),
-            Actuator::Keda(keda) => (Some(beat(keda.polling)), Some(beat(SYNC))),
+            Actuator::Keda(keda) => (Some(beat(keda.polling)), Some(beat(SYNC_PERIOD))),
         };
         let own = if every.is_zero() { poll.is_none().then_some(ALONE) } else { Some(every) };
         let look = own.map(|every| Beat { next: Duration::ZERO, every });

@@ -19,7 +19,7 @@ const ROLES: [(Role, &str, Combine); 10] = [
     (Role::KvUsage, "vllm:kv_cache_usage_perc", Combine::Mean),
     (Role::KvTokens, "vllm:cache_config_info", Combine::Sum),
     (Role::PromptTokens, "vllm:prompt_tokens_total", Combine::Sum),
-    (Role::CachedTokens, "vllm:prefix_cache_hits_total", Combine::Sum),
+    (Role::CachedTokens, "vllm:prompt_tokens_cached_total", Combine::Sum),
     (Role::GenerationTokens, "vllm:generation_tokens_total", Combine::Sum),
     (Role::Finished, "vllm:request_success_total", Combine::Sum),
     (Role::Rejections, "vllm:admission_rejections_total", Combine::Sum),

@@ -14,7 +14,7 @@ use crate::engine::units::Timestamp;
 
 /// Whoever acts, with what they remember.
 #[derive(Debug)]
-pub(super) enum Acting {
+pub enum Acting {
     /// The law's own controller, within these limits.
     Direct((u32, u32)),
     /// KEDA and the HPA.
@@ -23,28 +23,25 @@ pub(super) enum Acting {
 
 /// KEDA's operator and the HPA's controller.
 #[derive(Debug)]
-pub(super) struct Cluster {
+pub struct Cluster {
     executor: Executor,
     hpa: Hpa,
     push: bool,
 }
 
 impl Acting {
-    /// Nothing done yet.
-    pub(super) fn new(actuator: &Actuator, limits: (u32, u32)) -> Self {
+    /// Nothing done yet; `limits` are the fewest and most replicas.
+    #[must_use]
+    pub fn new(actuator: &Actuator, limits: (u32, u32)) -> Self {
         let Actuator::Keda(keda) = actuator else { return Self::Direct(limits) };
         let rules = KedaRules { min: keda.min, ..KedaRules::sleeping(keda.cooldown, limits.1) };
         let (executor, hpa) = (Executor::new(rules), Hpa::new(keda.hpa.clone()));
         Self::Keda(Box::new(Cluster { executor, hpa, push: keda.push }))
     }
 
-    /// The law has answered: its own controller acts, and a push opens the door.
-    pub(super) fn answered(
-        &mut self,
-        answer: &Answer,
-        world: &World,
-        now: Timestamp,
-    ) -> Option<u32> {
+    /// The law has answered: its own controller acts, and a push opens the door. The replicas to set,
+    /// if others than there are.
+    pub fn answered(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
         let spec = world.census().wanted;
         match self {
             Self::Direct((min, max)) => {
@@ -59,14 +56,14 @@ impl Acting {
         }
     }
 
-    /// KEDA polls.
-    pub(super) fn poll(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
+    /// KEDA polls: the replicas to set, if others than there are.
+    pub fn poll(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
         let Self::Keda(cluster) = self else { return None };
         cluster.executor.observe(answer.active, world.census().wanted, now)
     }
 
-    /// The HPA syncs.
-    pub(super) fn sync(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
+    /// The HPA syncs: the replicas to set, if others than there are.
+    pub fn sync(&mut self, answer: &Answer, world: &World, now: Timestamp) -> Option<u32> {
         let Self::Keda(cluster) = self else { return None };
         let spec = world.census().wanted;
         let (now_in, there) = (world.now(), |pod: &&Pod| pod.gone_at().is_none());
