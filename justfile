@@ -35,3 +35,7 @@ nightly:
 # The real server before a simulated fleet; open http://127.0.0.1:8080
 demo:
     cargo run --release --locked -- demo
+
+# The reports under docs/reports, made anew by the release binary: some minutes
+reports:
+    scripts/reports.sh

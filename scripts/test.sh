@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # All tests of prescale, on a fresh machine with Rust: ./scripts/test.sh
 #
-# Two suites need more than Rust: a real Prometheus, and Go for KEDA's own client. Prometheus is
-# installed where this may be done (apt-get and root). What is still missing is skipped, loudly;
-# with CI=true a skip is a failure.
+# Some suites need more than Rust: a real Prometheus, Chromium for the page of a backtest, and Go for
+# KEDA's own client. Prometheus and Chromium are installed where this may be done (apt-get and root).
+# What is still missing is skipped, loudly; with CI=true a skip is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,8 +19,10 @@ skip() {
     fi
 }
 
-# Debian's package would start a Prometheus of its own on port 9090; policy-rc.d forbids it.
-install_prometheus() {
+# install PACKAGE...: Debian's. That of Prometheus would start one of its own on port 9090;
+# policy-rc.d forbids it.
+install() {
+    echo "installing $*"
     local policy=/usr/sbin/policy-rc.d ours=false
     if [[ ! -e "$policy" ]]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -28,11 +30,24 @@ install_prometheus() {
         ours=true
     fi
     apt-get update -qq || true
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus || true
+    # One by one: that one cannot be had must not keep out the other.
+    local package
+    for package in "$@"; do
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" || true
+    done
     if [[ "$ours" == true ]]; then rm -f "$policy"; fi
 }
 
 has_prometheus() { command -v prometheus >/dev/null; }
+
+# Any of the names that the tests look for.
+has_browser() {
+    local name
+    for name in chromium chromium-browser google-chrome chrome; do
+        if command -v "$name" >/dev/null; then return; fi
+    done
+    return 1
+}
 
 # The module says go 1.26.0; from 1.21 on, go fetches the toolchain that a module asks for.
 has_go() {
@@ -42,10 +57,15 @@ has_go() {
     [[ "$version" =~ ^go1\.([0-9]+) ]] && ((BASH_REMATCH[1] >= 21))
 }
 
-if ! has_prometheus && command -v apt-get >/dev/null && [[ "$(id -u)" == 0 ]]; then
-    echo "installing prometheus"
-    install_prometheus
+if command -v apt-get >/dev/null && [[ "$(id -u)" == 0 ]]; then
+    missing=()
+    has_prometheus || missing+=(prometheus)
+    has_browser || missing+=(chromium)
+    if ((${#missing[@]} > 0)); then install "${missing[@]}"; fi
 fi
+
+has_browser || skip "the page of a backtest in a browser" "no chromium on PATH"
+has_prometheus || skip "everything that asks a real Prometheus" "no prometheus on PATH"
 
 cargo test --all-targets --locked
 cargo test --doc --locked

@@ -188,6 +188,26 @@ fn what_is_saved_is_saved_against_always_on_and_extrapolated_aloud() {
 }
 
 #[test]
+fn what_always_on_saves_by_failing_its_users_is_not_told_as_a_loss() {
+    let told = |rows: &[Row]| {
+        let told = table(&outcome(rows), 200);
+        told.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let failing = told(&[("static-peak", 110, 13.0), ("a", 820, 58.0)]);
+    let expected = "a comes nearest to 99%, which no policy attains: 58.00 GPU-hours at 82% \
+                    (static-peak: 13.00 at 11%).";
+    assert!(failing.contains(expected) && !failing.contains("Extrapolated"), "{failing}");
+    // Dearer than one that serves as well; cheaper than one that serves worse.
+    for rows in [
+        [("static-peak", 820, 58.0), ("a", 820, 50.0)],
+        [("static-peak", 820, 50.0), ("a", 830, 49.0)],
+    ] {
+        let text = told(&rows);
+        assert!(text.contains("less than static-peak"), "{text}");
+    }
+}
+
+#[test]
 fn advice_follows_from_figures() {
     let check = |backtest: &Backtest, expected: &[&str]| {
         let found = advice(backtest);

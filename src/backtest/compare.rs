@@ -187,11 +187,24 @@ impl Runs<'_> {
     fn found(&self, searches: &[(usize, Search)]) -> Found {
         let entries = self.plan.policies.iter().enumerate().map(|(idx, policy)| {
             let search = searches.iter().find(|(searched, _)| *searched == idx);
-            let searched = search.and_then(|(_, search)| search.decided());
+            let searched = search.and_then(|(_, search)| self.cheapest(idx).or(search.decided()));
             let knob = searched.or(self.plan.knob(policy));
             self.entry(idx, policy, knob)
         });
         Found { entries: entries.collect(), sweep: self.points(), broken: self.broken() }
+    }
+
+    /// Of all settings of a policy that were run, in a search or a sweep, the one that meets the
+    /// target at the least cost.
+    fn cheapest(&self, idx: usize) -> Option<f64> {
+        let met = self.done.iter().filter(|((of, knob), _)| {
+            let attained = || self.attainment(idx, f64::from_bits(*knob));
+            *of == idx && attained() >= self.plan.slo_target - ROUNDING
+        });
+        let hours = met.map(|((_, knob), trials)| {
+            (f64::from_bits(*knob), mean(trials, |trial| trial.score.gpu_hours))
+        });
+        hours.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(knob, _)| knob)
     }
 
     fn entry(&self, idx: usize, policy: &Policy, knob: Option<f64>) -> Entry {

@@ -85,6 +85,8 @@ fn knob(backtest: &Backtest) -> Option<String> {
     let Figures { gpu_hours, slo_attainment, .. } = figures(entry, &backtest.world);
     let (hours, attained) = (gpu_hours?.mean, slo_attainment?.mean);
     let (name, now) = entry.knob.as_ref()?;
+    // "headroom: usable share of what a replica carries" is called by its first word.
+    let name = name.split_once(": ").map_or(name.as_str(), |(short, _)| short);
     let point = cheapest(&backtest.sweep, entry, target)?;
     let saves = point.gpu_hours < hours * (1.0 - WORTH_SAYING);
     if (point.headroom - now).abs() < 1e-9 || (attained >= target && !saves) {

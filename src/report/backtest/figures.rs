@@ -225,9 +225,12 @@ mod tests {
         }
     }
 
+    /// Attainment and GPU-hours.
+    type Found = (f64, f64);
+
     #[test]
     fn the_front_holds_what_nothing_else_beats() {
-        let rows: [(&[(f64, f64)], &[bool]); 4] = [
+        let rows: [(&[Found], &[bool]); 4] = [
             (&[], &[]),
             (&[(0.9, 10.0), (0.95, 12.0), (0.9, 11.0)], &[true, true, false]),
             (&[(0.9, 10.0), (0.9, 10.0)], &[true, true]),
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn equal_attainment_is_interpolated_along_the_front() {
-        let rows: [(&[(f64, f64)], f64, Option<Need>); 6] = [
+        let rows: [(&[Found], f64, Option<Need>); 6] = [
             (&[], 0.99, None),
             (&[(0.96, 100.0), (1.0, 140.0)], 0.97, Some(Need::Interpolated(110.0))),
             // A dominated setting between the two changes nothing.

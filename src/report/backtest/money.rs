@@ -4,7 +4,7 @@
 //! scales. What it saves in a month is extrapolated, and every sentence says so.
 
 use crate::report::backtest::data::{Backtest, Entry};
-use crate::report::backtest::figures::{Figures, all, always_on, best};
+use crate::report::backtest::figures::{Figures, Spread, all, always_on, best};
 use crate::report::backtest::words::{DAY, MONTH_DAYS, measured, number, share, time};
 
 /// The best policy, and the one that never scales beside it.
@@ -17,6 +17,9 @@ pub(super) struct Saving<'a> {
     pub(super) base: Option<(&'a Entry, Figures)>,
     /// Whether the best attains the target.
     pub(super) attains: bool,
+    /// Whether the two can be told by their cost alone: what is cheaper because it fails its users
+    /// is no base for a saving.
+    is_fair: bool,
     /// By what the length of the trace is multiplied for a month; `None` for an empty trace.
     months: Option<f64>,
 }
@@ -26,34 +29,51 @@ impl<'a> Saving<'a> {
     pub(super) fn of(backtest: &'a Backtest) -> Option<Self> {
         let (best, figures) = (best(backtest)?, all(backtest));
         let base = always_on(backtest).filter(|idx| *idx != best);
+        let base = base.map(|idx| (&backtest.policies[idx], figures[idx]));
         let months = MONTH_DAYS * DAY / backtest.trace.seconds;
         let attained = figures[best].slo_attainment?.mean;
+        let target = backtest.world.slo_target;
+        let is_fair = base.as_ref().is_none_or(|(_, base)| {
+            let mean = |read: fn(&Figures) -> Option<Spread>| {
+                Some((read(&figures[best])?.mean, read(base)?.mean))
+            };
+            let saves = mean(|row| row.gpu_hours).is_some_and(|(own, base)| own <= base);
+            let serves =
+                mean(|row| row.slo_attainment).is_some_and(|(own, base)| base >= own.min(target));
+            saves || serves
+        });
         Some(Self {
             entry: &backtest.policies[best],
             figures: figures[best],
-            base: base.map(|idx| (&backtest.policies[idx], figures[idx])),
-            attains: attained >= backtest.world.slo_target,
+            base,
+            attains: attained >= target,
+            is_fair,
             months: (months.is_finite() && months > 0.0).then_some(months),
         })
     }
 
-    /// GPU-hours less than always-on, as a share of it; negative where it is more.
+    /// GPU-hours less than always-on, as a share of it; negative where it is more. `None` where more
+    /// is needed because always-on serves worse.
     pub(super) fn less(&self) -> Option<f64> {
         let own = self.figures.gpu_hours?.mean;
-        let base = self.base.as_ref()?.1.gpu_hours?.mean;
+        let base = self.compared()?.gpu_hours?.mean;
         (base > 0.0).then_some((base - own) / base)
     }
 
     /// The same in GPU-hours over 30 days.
     pub(super) fn hours_of_month(&self) -> Option<f64> {
-        let base = self.base.as_ref()?.1.gpu_hours?.mean;
+        let base = self.compared()?.gpu_hours?.mean;
         Some((base - self.figures.gpu_hours?.mean) * self.months?)
     }
 
     /// The same in money.
     pub(super) fn cost_of_month(&self) -> Option<f64> {
-        let base = self.base.as_ref()?.1.cost?.mean;
+        let base = self.compared()?.cost?.mean;
         Some((base - self.figures.cost?.mean) * self.months?)
+    }
+
+    fn compared(&self) -> Option<&Figures> {
+        self.base.as_ref().filter(|_| self.is_fair).map(|(_, figures)| figures)
     }
 
     /// The comparison in one sentence or two.
@@ -72,10 +92,11 @@ impl<'a> Saving<'a> {
             format!("comes nearest to {target}, which no policy attains")
         };
         let own = format!("{name} {merit}: {hours} GPU-hours at {attained}");
-        let (Some((base, figures)), Some(less)) = (&self.base, self.less()) else {
-            return format!("{own}.");
-        };
+        let Some((base, figures)) = &self.base else { return format!("{own}.") };
         let (base_hours, base_attained) = told(figures);
+        let Some(less) = self.less() else {
+            return format!("{own} ({}: {base_hours} at {base_attained}).", base.name);
+        };
         let word = if less < 0.0 { "more" } else { "less" };
         format!(
             "{own}, {}% {word} than {} ({base_hours} at {base_attained}).{}",

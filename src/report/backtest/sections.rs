@@ -118,7 +118,11 @@ pub(super) fn policies(backtest: &Backtest) -> String {
          that comes nearest.</p>\n\
          <details><summary>Columns</summary><dl class=\"facts\">{}</dl></details>",
         grid(
-            "Means over the seeds ± sample standard deviation",
+            if backtest.world.seeds == 1 {
+                "Of one seed"
+            } else {
+                "Means over the seeds ± sample standard deviation"
+            },
             ["policy"].into_iter().chain(heads),
             body
         ),

@@ -43,7 +43,7 @@ const instant = (at) => (origin === null
   : `${new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`);
 
 const axis = () => ({ stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "12px system-ui, sans-serif" });
-const INCREMENTS = [60, 300, 600, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY];
+const INCREMENTS = [60, 300, 600, 900, 1200, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 28 * DAY];
 // Hours, and below the first instant of each day its date; the same in every country.
 const calendar = (_, splits, axisIdx, space, step) => {
   let day = "";
