@@ -14,6 +14,8 @@ use prescale::engine::replay::score::Objectives;
 
 #[path = "validation/ramp.rs"]
 mod ramp;
+#[path = "support/replayed.rs"]
+mod replayed;
 
 use ramp::{Spacing, Spread};
 

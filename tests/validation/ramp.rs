@@ -1,13 +1,8 @@
 //! llm-d's published ramp, replayed over ten seeds as a user would.
 
-use std::num::NonZero;
-use std::time::Duration;
+use prescale::backtest::options::{Options, Replicas};
 
-use prescale::backtest::options::{Options, Replicas, Seeds, Source, Tokens};
-use prescale::engine::replay::policy::find;
-use prescale::engine::replay::profile::{ColdStart, Profile, Routing};
-use prescale::engine::replay::score::{Objectives, Score};
-use prescale::engine::units::Ratio;
+use crate::replayed::{mean, scores};
 
 /// How arrivals are spaced.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +26,11 @@ pub(crate) struct Spread {
 impl Spread {
     /// Of the policy of that name between three and eight replicas, as published.
     pub(crate) fn of(policy: &str, spacing: Spacing) -> Self {
-        let outcome = prescale::backtest::run(&options(policy, spacing), &|_| ()).unwrap();
-        assert_eq!(outcome.broken, Vec::<String>::new());
-        let scores: &[Score] = &outcome.backtest.policies.first().unwrap().scores;
+        let scores = scores(&options(policy, spacing));
         let each: Vec<f64> = scores.iter().map(|score| 100.0 * score.attainment()).collect();
         let least = each.iter().copied().reduce(f64::min).unwrap();
         let most = each.iter().copied().reduce(f64::max).unwrap();
-        let seeds = f64::from(u32::try_from(scores.len()).unwrap());
-        let replicas = scores.iter().map(|score| score.replicas_mean).sum::<f64>() / seeds;
+        let replicas = mean(&scores, |score| score.replicas_mean);
         Self { attained: (least, most), replicas, each }
     }
 }
@@ -48,23 +40,6 @@ fn options(policy: &str, spacing: Spacing) -> Options {
         Spacing::Even => "llm-d-ramp-even",
         Spacing::Poisson => "llm-d-ramp",
     };
-    Options {
-        source: Source::Generator { name: name.to_owned(), days: None },
-        tokens: Tokens { prompt: None, output: None, cached: Ratio::try_new(0.0).unwrap() },
-        rate_scale: 1.0,
-        profile: Profile::qwen3_32b_tp2_h100(),
-        cold_start: ColdStart::warm_node(),
-        routing: Routing::LeastLoad,
-        hold: Duration::from_mins(5),
-        objectives: Objectives { ttft: Duration::from_secs(3), tpot: Duration::from_millis(100) },
-        replicas: Replicas { initial: Some(3), min: Some(3), max: Some(8) },
-        metadata: Vec::new(),
-        policies: vec![find(policy).unwrap()],
-        knobs: Vec::new(),
-        slo_target: 0.99,
-        sweep: false,
-        seeds: Seeds { first: 1, count: NonZero::new(10).unwrap() },
-        gpu_price: None,
-        threads: NonZero::<usize>::MIN,
-    }
+    let replicas = Replicas { initial: Some(3), min: Some(3), max: Some(8) };
+    Options { replicas, ..crate::replayed::options(policy, name) }
 }
