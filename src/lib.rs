@@ -4,8 +4,8 @@
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
-//! | 1-7 | [`engine`] | pure: observation in, decision and reasons out |
-//! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions to text and JSON |
+//! | 1-7 | [`engine`] | pure: observation in, decision and reasons out; the world it is tried in |
+//! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions and backtests to text, JSON, a page |
 //! | 9 | [`clock`], [`telemetry`] | the only reader of time; logs and metrics |
 //! | 10 | [`source`] | Prometheus and direct scrape, presets of metric names |
 //! | 11 | [`scaler`] | one ticking state machine per trigger, and their registry |
