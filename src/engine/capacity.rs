@@ -108,24 +108,33 @@ impl Capacity {
         self.prefill.seed(seed.prefill_tokens_per_second);
     }
 
-    /// Requests per second that one replica serves, when that is known.
+    /// Requests per second that one replica serves: as seen at saturation, else as foreseen from its
+    /// pace, else as a profile has it. A profile's rate is that of other requests; a pace is of these.
     #[must_use]
     pub fn request_rate(&self) -> Option<f64> {
-        let seconds = |generation| {
-            let speed = Speed { generation, prefill: self.prefill.known() };
-            speed.seconds(self.shape?.uncached, self.shape?.output)
-        };
-        let tokens = self.generation.known().and_then(seconds).and_then(|cost| share(1.0, cost));
-        let known = tokens.or_else(|| self.requests.known()).or_else(|| self.foreseen());
+        let seen = self.generation.observed().and_then(|generation| self.served(generation));
+        let known = seen
+            .or_else(|| self.requests.known())
+            .or_else(|| self.foreseen())
+            .or_else(|| self.served(self.generation.known()?));
         known.filter(|rate| *rate > 0.0)
     }
 
-    /// Requests per second of a replica with a full batch, from the pace of batches that were not.
+    /// Requests per second at `generation` output tokens per second.
+    fn served(&self, generation: f64) -> Option<f64> {
+        let speed = Speed { generation, prefill: self.prefill.known() };
+        share(1.0, speed.seconds(self.shape?.uncached, self.shape?.output)?)
+    }
+
+    /// Requests per second of a replica with a full batch, from the pace of batches that were not; no
+    /// fewer than it was seen to serve.
     fn foreseen(&self) -> Option<f64> {
         let (held, _) = self.cache_per_request?;
         // Engines that count what they cached as used seem to be full with less than one request.
         let batch = share(KV_FULL, held)?.clamp(1.0, BATCH_USUAL);
-        share(self.pace.output(batch)?, self.shape?.output)
+        let foreseen = share(self.pace.output(batch)?, self.shape?.output)?;
+        let least = self.generation.least().and_then(|generation| self.served(generation));
+        Some(foreseen.max(least.unwrap_or(0.0)))
     }
 
     /// Learns from a tick in which `slow` says that a latency objective is missed.
@@ -181,9 +190,11 @@ impl Capacity {
     }
 
     fn learn_pace(&mut self, signals: &Signals, now: Timestamp) {
+        let interval = signals.scrape_interval.as_secs_f64().max(1.0);
+        let readings = signals.fresh.rate_window.as_secs_f64() / interval;
         for pod in signals.believed() {
             if let Some((batch, output)) = pod.running_mean.zip(pod.rate(Role::GenerationTokens)) {
-                self.pace.learn(batch, output, now);
+                self.pace.learn((batch, readings), output, now);
             }
         }
     }

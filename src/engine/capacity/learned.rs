@@ -37,6 +37,18 @@ impl Learned {
         self.value.map(|value| value.max(self.bound))
     }
 
+    /// The same, once it was seen at saturation.
+    #[must_use]
+    pub fn observed(&self) -> Option<f64> {
+        self.known().filter(|_| self.observed)
+    }
+
+    /// The most seen without saturation lately: it is no less.
+    #[must_use]
+    pub fn least(&self) -> Option<f64> {
+        (self.bound > 0.0).then_some(self.bound)
+    }
+
     /// When it was last learned from; `None` while it is a bare seed.
     #[must_use]
     pub const fn at(&self) -> Option<Timestamp> {

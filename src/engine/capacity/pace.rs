@@ -22,8 +22,12 @@ const HALF_LIFE: Duration = Duration::from_mins(30);
 /// 23 for Qwen3-32B TP2 on H100 at 4000/1000 tokens, 17 for Llama 3 8B on H100 at 2140/345, 15 on
 /// A100 at 1155/211 (iteration times of the profiles, prefill included).
 const HALF_SPEED: f64 = 20.0;
-/// The prior weighs as much as so many windows: batches that hardly differ say little about a slope.
-const PRIOR_WINDOWS: f64 = 8.0;
+/// The prior weighs as much as so many windows whose batches spread by a third of their mean: batches
+/// that hardly differ say little about a slope.
+const PRIOR_WINDOWS: f64 = 30.0;
+/// A batch read now and then is off by chance, and the quotient with it: what looks like a slope. The
+/// variance of a mean of readings is taken for this many times that of independent ones.
+const NOISE: f64 = 2.0;
 /// A smaller mean batch is single requests, whose prompts and ends are most of what is seen.
 const BATCH_MIN: f64 = 0.5;
 
@@ -38,12 +42,14 @@ pub struct Pace {
     seconds: f64,
     batch_squared: f64,
     batch_seconds: f64,
+    noise: f64,
     at: Option<Timestamp>,
 }
 
 impl Pace {
-    /// Notes a replica that had `batch` sequences on average and gave `output` tokens per second.
-    pub fn learn(&mut self, batch: f64, output: f64, now: Timestamp) {
+    /// Notes a replica that had `batch` sequences, on average over so many readings, and gave `output`
+    /// tokens per second.
+    pub fn learn(&mut self, (batch, readings): (f64, f64), output: f64, now: Timestamp) {
         let seconds = batch / output;
         if !(seconds.is_finite() && seconds > 0.0 && batch >= BATCH_MIN) {
             return;
@@ -56,6 +62,7 @@ impl Pace {
         add(&mut self.seconds, output * seconds);
         add(&mut self.batch_squared, output * batch * batch);
         add(&mut self.batch_seconds, output * batch * seconds);
+        add(&mut self.noise, output * NOISE * batch / readings.max(1.0));
         self.at = Some(now);
     }
 
@@ -74,12 +81,14 @@ impl Pace {
         }
         let (batch, seconds) = (self.batch / self.output, self.seconds / self.output);
         let usual = seconds / (HALF_SPEED + batch);
-        let variance = (self.batch_squared / self.output - batch * batch).max(0.0);
-        let covariance = self.batch_seconds / self.output - batch * seconds;
-        // The prior as windows whose batches spread by a third of their mean.
+        let spread = self.batch_squared / self.output - batch * batch;
+        let real = (spread - self.noise / self.output).max(0.0);
+        let seen = (self.batch_seconds / self.output - batch * seconds) / spread;
         let prior = PRIOR_WINDOWS * (batch / 3.0).powi(2);
-        let slope =
-            self.windows.mul_add(covariance, prior * usual) / self.windows.mul_add(variance, prior);
+        // Without a spread there is nothing to divide by, and nothing to learn.
+        let weight = if spread > 0.0 { self.windows * real } else { 0.0 };
+        let seen = if weight > 0.0 { seen } else { usual };
+        let slope = prior.mul_add(usual, weight * seen) / (prior + weight);
         // Neither part of an iteration takes negative time.
         let slope = slope.clamp(0.0, seconds / batch);
         Some((seconds - slope * batch, slope))
@@ -93,6 +102,11 @@ mod tests {
     use super::Pace;
     use crate::engine::units::Timestamp;
 
+    const VARIED: [f64; 24] = [
+        5.0, 40.0, 10.0, 30.0, 20.0, 45.0, 8.0, 33.0, 5.0, 40.0, 10.0, 30.0, 20.0, 45.0, 8.0, 33.0,
+        5.0, 40.0, 10.0, 30.0, 20.0, 45.0, 8.0, 33.0,
+    ];
+
     /// Windows of a replica with the line `a + c n`, half a minute apart; what it is thought to give
     /// with a batch of 77.
     fn estimate((a, c): (f64, f64), batches: &[f64]) -> f64 {
@@ -100,7 +114,7 @@ mod tests {
         for (idx, batch) in batches.iter().enumerate() {
             let now =
                 Timestamp::default().plus(Duration::from_secs(30) * u32::try_from(idx).unwrap());
-            pace.learn(*batch, batch / (a + c * batch), now);
+            pace.learn((*batch, 1000.0), batch / (a + c * batch), now);
         }
         pace.output(77.0).unwrap()
     }
@@ -113,9 +127,9 @@ mod tests {
             ((0.020, 0.001), &[20.0, 24.0, 16.0], 0.01),
             // Qwen3-32B at 4000/1000.
             ((0.014, 0.0006), &[15.0, 20.0, 25.0, 18.0, 22.0], 0.06),
-            // Unusual ones are learned from batches that differ.
-            ((0.050, 0.0005), &[5.0, 40.0, 10.0, 30.0, 20.0, 45.0, 8.0, 33.0], 0.15),
-            ((0.002, 0.001), &[5.0, 40.0, 10.0, 30.0, 20.0, 45.0, 8.0, 33.0], 0.15),
+            // Unusual ones are learned from batches that differ, in time.
+            ((0.050, 0.0005), &VARIED, 0.3),
+            ((0.002, 0.001), &VARIED, 0.3),
         ];
         for ((a, c), batches, tolerance) in rows {
             let truth = 77.0 / (a + c * 77.0);
@@ -125,10 +139,25 @@ mod tests {
     }
 
     #[test]
+    fn chance_in_what_was_read_is_no_slope() {
+        // Seven sequences all the time, read as more or fewer five times a minute; 0.007 + 0.00037 n.
+        let output = 7.0 / (0.007 + 0.00037 * 7.0);
+        let mut pace = Pace::default();
+        for minute in 0..120 {
+            let now = Timestamp::default().plus(Duration::from_secs(30) * minute);
+            let read = [5.8, 7.6, 8.3, 6.1, 7.2, 9.0, 5.2, 6.8];
+            let batch = read[usize::try_from(minute).unwrap() % read.len()];
+            pace.learn((batch, 5.0), output, now);
+        }
+        let (found, truth) = (pace.output(160.0).unwrap(), 160.0 / (0.007 + 0.00037 * 160.0));
+        assert!((found / truth - 1.0).abs() < 0.1, "{found} for {truth}");
+    }
+
+    #[test]
     fn poison_and_idleness_teach_nothing() {
         let mut pace = Pace::default();
         for (batch, output) in [(0.0, 0.0), (0.1, 5.0), (f64::NAN, 1.0), (4.0, 0.0), (4.0, -1.0)] {
-            pace.learn(batch, output, Timestamp::default());
+            pace.learn((batch, 5.0), output, Timestamp::default());
         }
         assert_eq!(pace.output(10.0), None);
     }
