@@ -231,7 +231,7 @@ fn advice_follows_from_figures() {
     check(&both, &["Use "]);
     let mut lost = outcome(&[("oracle", 900, 96.0), ("a", 850, 50.0)]);
     check(&lost, &["Even oracle attains only 90% of the 99% aimed at"]);
-    lost.policies[1].scores[0].desired_max = 12;
+    lost.policies[1].scores[0].desired_max = Some(12);
     check(&lost, &["Even oracle", "a wanted as many as the 12 replicas"]);
     lost.policies[1].scores[0].wakes = 3;
     check(&lost, &["Even oracle", "a wanted", "a woke from zero 3 times, 100 s each"]);

@@ -241,14 +241,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     let Outcome { mut backtest, notes, broken } = outcome?;
     backtest.command = words::command(std::env::args_os().skip(1));
     tell(&notes, &broken);
-    if let Some(page) = page {
-        page.write(&html::html(&backtest))?;
-    }
+    // The result is told even where the page cannot be written, and the page written even where
+    // nobody reads the result.
+    let written = page.map_or(Ok(()), |page| page.write(&html::html(&backtest)));
     let text = match format {
         Format::Table => table::table(&backtest, width()),
         Format::Json => format!("{:#}\n", json::json(&backtest)),
     };
     out.write_all(text.as_bytes()).context("failed to write the result")?;
+    written?;
     Ok(Exit::Done)
 }
 

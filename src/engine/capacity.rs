@@ -47,6 +47,9 @@ const HALF_LIFE: Duration = Duration::from_hours(24);
 const SHAPE_HALF_LIFE: Duration = Duration::from_mins(10);
 /// Finished requests per second below which a minute says nothing about sizes: three per minute.
 const SHAPE_RATE_MIN: f64 = 0.05;
+/// When ten times more requests begin than end, or end than begin, hardly any token is of a request
+/// that could be counted, or the gauge of running requests lies.
+const UNEVEN: f64 = 10.0;
 /// A KV cache fuller than this preempts: the replica is saturated, queue or not.
 const KV_FULL: f64 = 0.9;
 /// Sequences in a full batch where the cache would hold more: vLLM's default on most GPUs; beyond, speed
@@ -72,6 +75,7 @@ pub struct Shape {
 
 /// What one replica carries.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Capacity {
     /// K: KV-cache tokens.
     pub kv_tokens: Option<f64>,
@@ -126,7 +130,8 @@ impl Capacity {
     /// fewer than it was seen to serve.
     fn foreseen(&self) -> Option<f64> {
         let (held, _) = self.cache_per_request?;
-        let batch = share(KV_FULL, held)?.min(BATCH_USUAL);
+        // Engines that count what they cached as used seem to be full with less than one request.
+        let batch = share(KV_FULL, held)?.clamp(1.0, BATCH_USUAL);
         let foreseen = share(self.pace.output(batch)?, self.shape?.output)?;
         let least = self.generation.least().and_then(|generation| self.served(generation));
         Some(foreseen.max(least.unwrap_or(0.0)))
@@ -195,10 +200,11 @@ impl Capacity {
     }
 
     fn learn_cache(&mut self, signals: &Signals, now: Timestamp) {
-        let running = signals.totals.level(Role::Running, Bound::Low);
-        let used = signals.totals.kv_used.read(Bound::Low);
-        let Some(running) = running.filter(|running| *running >= 1.0) else { return };
-        let Some(seen) = used.and_then(|used| share(used, running)) else { return };
+        // Of the same pods: one whose cache cannot be read must not make the requests look smaller.
+        let both = |pod: &PodReading| Some((pod.level(Role::Running)?, pod.level(Role::KvUsage)?));
+        let sum = |(running, used), (more, more_used)| (running + more, used + more_used);
+        let (running, used) = signals.serving.values().filter_map(both).fold((0.0, 0.0), sum);
+        let Some(seen) = share(used, running).filter(|_| running >= 1.0) else { return };
         let mixed = |(before, at): (f64, Timestamp)| {
             fade(now.since(at), SHAPE_HALF_LIFE).mul_add(before - seen, seen)
         };
@@ -208,12 +214,23 @@ impl Capacity {
     /// Tokens over the requests that they belong to. While a batch grows, tokens are counted of
     /// requests that finish later: each of those has its prompt behind it, and half of its output.
     fn learn_shape(&mut self, signals: &Signals, now: Timestamp) {
-        let rate = |role| signals.totals.rate(role, Bound::Low);
-        let Some(finished) = rate(Role::Finished) else { return };
-        let Some(output) = rate(Role::GenerationTokens) else { return };
+        let totals = &signals.totals.rates;
+        let Some(all) = totals.get(&Role::Finished) else { return };
+        let rate = |role| totals.get(&role).and_then(|total| total.read(Bound::Low));
+        // Of the same pods: tokens that cannot be read must not make the requests look smaller.
+        let of_others = |role| totals.get(&role).is_some_and(|total| total.known != all.known);
+        let tokens = [Role::GenerationTokens, Role::PromptTokens, Role::CachedTokens];
+        let Some((finished, output)) = rate(Role::Finished).zip(rate(Role::GenerationTokens))
+        else {
+            return;
+        };
         let more = signals.came.growth;
         let (started, half) = (finished + more, finished + more / 2.0);
-        if finished.min(started) < SHAPE_RATE_MIN {
+        let few = finished.min(started) < SHAPE_RATE_MIN;
+        if few
+            || finished.max(started) > UNEVEN * finished.min(started)
+            || tokens.into_iter().any(of_others)
+        {
             return;
         }
         let prompt = rate(Role::PromptTokens).unwrap_or(0.0);

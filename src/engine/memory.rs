@@ -61,5 +61,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Memory>("{}").unwrap(), Memory::default());
         let some: Memory = serde_json::from_str(r#"{"last":3}"#).unwrap();
         assert_eq!(some, Memory { last: Some(3), ..Memory::default() });
+        // An upgrade must not forget what was learned because it learns something more.
+        let whole = serde_json::to_value(Memory::default()).unwrap();
+        for field in whole["capacity"].as_object().unwrap().keys() {
+            let mut older = whole.clone();
+            older["capacity"].as_object_mut().unwrap().remove(field);
+            let read = serde_json::from_value::<Memory>(older);
+            assert_eq!(read.ok(), Some(Memory::default()), "capacity without {field}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::engine::capacity::Capacity;
 use crate::engine::decision::{Decision, Verdict};
 use crate::engine::invariants::violations;
 use crate::engine::numeric::replicas_ceil;
@@ -325,5 +326,79 @@ proptest! {
         // A brand-new memory never goes below what is there before it has a window of data.
         let young = decisions.iter().filter(|then| then.at.since(decisions[0].at) < WINDOW);
         prop_assert!(young.clone().all(|decision| replicas(decision) >= Some(3)));
+    }
+}
+
+/// What a replica is thought to carry after twelve quiet ticks of three pods, each with 4 requests that
+/// hold 0.4 of its cache and 2 of 100 tokens finished per second, and `spoil`ed afterwards.
+fn learned(more: usize, spoil: impl Fn(usize, &mut Observation)) -> Capacity {
+    let gauges =
+        || vec![(Role::Waiting, Some(0.0)), (Role::Running, Some(4.0)), (Role::KvUsage, Some(0.4))];
+    let pod = || Pod { phase: Phase::Ready, gauges: gauges(), per_second: 2.0 };
+    let tick = || Tick {
+        pods: vec![pod(), pod(), pod()],
+        spec: Some(3),
+        held: Some(0.0),
+        own: None,
+        partial: false,
+    };
+    let ticks: Vec<Tick> = (0..12 + more).map(|_| tick()).collect();
+    let setup = setup(Family::Llm, false, false);
+    let mut memory = Memory::default();
+    for until in 1..=ticks.len() {
+        let mut observation = observe(&ticks[..until]);
+        for pod in observation.pods.values_mut() {
+            let found = pod.roles.get_mut(&Role::GenerationTokens).unwrap();
+            let tokens = found.series[0].samples().iter();
+            let tokens = tokens.map(|one| Sample { value: one.value * 100.0, ..*one }).collect();
+            found.series = vec![Series::new(tokens)];
+        }
+        if until > 12 {
+            spoil(until - 13, &mut observation);
+        }
+        memory = step(&setup, &observation, memory).memory;
+    }
+    memory.capacity
+}
+
+#[test]
+fn what_cannot_be_read_or_lies_does_not_make_requests_look_smaller() {
+    type Spoil = fn(usize, &mut Observation);
+    fn without(observation: &mut Observation, names: &[&str], role: Role) {
+        for name in names {
+            observation.pods.get_mut(*name).unwrap().roles.remove(&role);
+        }
+    }
+    let rows: [(&str, Spoil); 5] = [
+        ("nothing", |_, _| ()),
+        ("tokens of two pods are gone", |_, observation| {
+            without(observation, &["pod-0", "pod-1"], Role::GenerationTokens);
+        }),
+        ("caches of two pods are gone", |_, observation| {
+            without(observation, &["pod-0", "pod-1"], Role::KvUsage);
+        }),
+        ("two pods are unread", |_, observation| {
+            for name in ["pod-0", "pod-1"] {
+                observation.pods.get_mut(name).unwrap().roles.clear();
+            }
+        }),
+        ("all gauges of running requests lie", |since, observation| {
+            for pod in observation.pods.values_mut() {
+                let found = pod.roles.get_mut(&Role::Running).unwrap();
+                let mut samples = found.series[0].samples().to_vec();
+                let from = samples.len() - since.min(3) - 1;
+                samples[from..].iter_mut().for_each(|sample| sample.value = 1e6);
+                found.series = vec![Series::new(samples)];
+            }
+        }),
+    ];
+    for (what, spoil) in rows {
+        let found = learned(4, spoil);
+        let shape = found.shape.unwrap();
+        let (held, _) = found.cache_per_request.unwrap();
+        assert!((95.0..105.0).contains(&shape.output), "{what}: {shape:?}");
+        // A lying gauge is divided by; nothing else moves it.
+        assert!(what.ends_with("lie") || (0.099..0.101).contains(&held), "{what}: {held}");
+        assert!(found.request_rate().is_none_or(|rate| rate < 100.0), "{what}: {found:?}");
     }
 }

@@ -108,8 +108,7 @@ fn unsorted(before_ms: i64, columns: &Columns) -> String {
 
 fn instant(table: &Table, column: usize) -> Result<i64, InputError> {
     let accepted = "accepted are seconds, of the epoch or from the trace's start";
-    let seconds = table.number(column, f64::MAX)?;
-    let seconds = seconds.filter(|seconds| *seconds <= INSTANT_MAX);
+    let seconds = table.number(column, INSTANT_MAX).ok().flatten();
     let seconds = seconds.ok_or_else(|| table.refused(column, accepted.to_owned()))?;
     #[expect(clippy::cast_possible_truncation, reason = "at most 1e14")]
     let milliseconds = (seconds * 1000.0).round() as i64;

@@ -30,10 +30,10 @@ pub struct Score {
     pub replicas_min: u32,
     /// The most of them.
     pub replicas_max: u32,
-    /// The fewest replicas wanted after the first 15 minutes.
-    pub desired_min: u32,
+    /// The fewest replicas wanted after the first 15 minutes; `None` of a shorter run.
+    pub desired_min: Option<u32>,
     /// The most.
-    pub desired_max: u32,
+    pub desired_max: Option<u32>,
     /// Pods created, those at the beginning not counted.
     pub cold_starts: u64,
     /// Changes of the wanted replicas.

@@ -30,14 +30,48 @@ pub(super) struct Pods<'a> {
 }
 
 impl<'a> Pods<'a> {
-    /// Each serving pod, and whether its gauges may be believed.
-    fn each(&self) -> impl Iterator<Item = (&'a PodObservation, bool)> {
+    fn each(&self) -> impl Iterator<Item = Pod<'a>> {
         let Self { observation, serving, outliers } = *self;
         let gauges = [Role::Waiting, Role::Running];
-        serving.keys().filter_map(move |name| {
+        serving.iter().filter_map(move |(name, reading)| {
             let clamped = |one: &Outlier| one.pod == *name && gauges.contains(&one.role);
-            Some((observation.pods.get(name)?, !outliers.iter().any(clamped)))
+            let believed = !outliers.iter().any(clamped);
+            Some(Pod { seen: observation.pods.get(name)?, reading, believed })
         })
+    }
+}
+
+/// A serving pod.
+#[derive(Debug, Clone, Copy)]
+struct Pod<'a> {
+    seen: &'a PodObservation,
+    reading: &'a PodReading,
+    /// Whether its gauges may be believed.
+    believed: bool,
+}
+
+impl Pod<'_> {
+    /// Born within the window: it became ready in it, and nothing was read of it before. One whose
+    /// readiness comes and goes has a past, and what it holds did not all come just now.
+    fn is_born_within(&self, fresh: Freshness) -> bool {
+        let from = fresh.rates_from();
+        let read_before = self.reading.oldest.is_some_and(|oldest| oldest <= from);
+        self.seen.ready.is_some_and(|ready| ready > from) && !read_before
+    }
+
+    fn rate(&self, counter: Role, fresh: Freshness) -> Option<f64> {
+        rate_of(self.seen, counter, fresh).or_else(|| self.zero(counter))
+    }
+
+    fn change(&self, gauge: Role, fresh: Freshness) -> Option<f64> {
+        change(self.seen, gauge, fresh).or_else(|| self.zero(gauge))
+    }
+
+    /// Families that engines create with the first request are zero while they are not there.
+    fn zero(&self, role: Role) -> Option<f64> {
+        let lacks = self.seen.known_zero.contains(&role);
+        let value = self.reading.level(role).or(self.reading.rate(role));
+        value.filter(|value| lacks && *value <= 0.0)
     }
 }
 
@@ -65,10 +99,10 @@ impl Came {
         let span = LATELY.max(interval.saturating_mul(2)) + interval / 2;
         let lately = Freshness { rate_window: span.min(fresh.rate_window), ..fresh };
         let over = |fresh: Freshness| {
-            total(pods.each().filter_map(|pod| came(pod, fresh)).collect(), ready)
+            total(pods.each().filter_map(|pod| came(&pod, fresh)).collect(), ready)
         };
-        let believed = pods.each().filter(|(_, believed)| *believed);
-        let growth = believed.filter_map(|(pod, _)| change(pod, Role::Running, fresh)).sum();
+        let believed = pods.each().filter(|pod| pod.believed);
+        let growth = believed.filter_map(|pod| pod.change(Role::Running, fresh)).sum();
         let lately_seconds = lately.rate_window.as_secs_f64();
         Self { steady: over(fresh), lately: over(lately), lately_seconds, growth }
     }
@@ -83,20 +117,24 @@ fn total(mut values: Vec<f64>, ready: u32) -> Total {
 }
 
 /// Requests per second that came to one pod over the window: counted, or what finished and what is in
-/// flight more than before. Of a pod that was born within the window, those before its first sample
-/// show as what was in flight then, and in the rest of the window none came. Gauges that are not
-/// believed count for nothing.
-fn came((pod, believed): (&PodObservation, bool), fresh: Freshness) -> Option<f64> {
+/// flight more than before. Never less than none: what a crash or its clients aborted would be taken
+/// from what came to the others. Of a pod that was born within the window, those before its first
+/// sample show as what was in flight then, and in the rest of the window none came. Gauges that are
+/// not believed count for nothing.
+fn came(pod: &Pod<'_>, fresh: Freshness) -> Option<f64> {
     let roles = [Role::Arrivals, Role::Finished];
-    let counter = roles.into_iter().find(|role| pod.roles.contains_key(role))?;
+    let shown =
+        |role: &Role| pod.seen.roles.contains_key(role) || pod.seen.known_zero.contains(role);
+    let counter = roles.into_iter().find(shown)?;
     let inside = [Role::Waiting, Role::Running];
-    let inside = if counter == Role::Arrivals || !believed { &[][..] } else { &inside };
-    if pod.ready.is_none_or(|ready| ready <= fresh.rates_from()) {
-        let drift: Option<f64> = inside.iter().map(|role| change(pod, *role, fresh)).sum();
-        return Some(rate_of(pod, counter, fresh)? + drift.unwrap_or(0.0));
+    let inside = if counter == Role::Arrivals || !pod.believed { &[][..] } else { &inside };
+    if !pod.is_born_within(fresh) {
+        let drift: Option<f64> = inside.iter().map(|role| pod.change(*role, fresh)).sum();
+        return Some((pod.rate(counter, fresh)? + drift.unwrap_or(0.0)).max(0.0));
     }
-    let counted = rate_of(pod, counter, fresh).unwrap_or(0.0) * sampled(pod, counter, fresh);
-    let now: f64 = inside.iter().filter_map(|role| newest(pod, *role, fresh.now)).sum();
+    let counted =
+        rate_of(pod.seen, counter, fresh).unwrap_or(0.0) * sampled(pod.seen, counter, fresh);
+    let now: f64 = inside.iter().filter_map(|role| newest(pod.seen, *role, fresh.now)).sum();
     Some((counted + now) / fresh.rate_window.as_secs_f64())
 }
 
@@ -115,4 +153,103 @@ fn newest(pod: &PodObservation, role: Role, now: Timestamp) -> Option<f64> {
     let values =
         series.iter().filter_map(|series| series.latest_within(now, Duration::from_mins(5)));
     Some(values.map(|sample| sample.value.clamp(0.0, f64::MAX)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::{Came, Pods};
+    use crate::engine::observation::{
+        Combine, Observation, Phase, PodObservation, Role, RoleSeries,
+    };
+    use crate::engine::series::{Sample, Series};
+    use crate::engine::setup::Family;
+    use crate::engine::signals::pod::{Freshness, PodReading};
+    use crate::engine::signals::totals::Bound;
+    use crate::engine::units::Timestamp;
+
+    const TICK: Duration = Duration::from_secs(15);
+
+    fn at(back: u32) -> Timestamp {
+        Timestamp::from_unix_ms(10_000_000).minus(Duration::from_secs(back.into()))
+    }
+
+    /// A pod that became ready so many seconds ago, with the values of a role at such times.
+    fn pod(ready: Option<u32>, roles: &[(Role, &[(u32, f64)])]) -> PodObservation {
+        let mut pod = PodObservation::new(Phase::Ready);
+        pod.ready = ready.map(at);
+        for (role, samples) in roles {
+            let sample = |(back, value): &(u32, f64)| Sample { at: at(*back), value: *value };
+            let series = vec![Series::new(samples.iter().map(sample).collect())];
+            let found = RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series };
+            pod.roles.insert(*role, found);
+        }
+        pod
+    }
+
+    /// Requests per minute and a quarter, the rate window.
+    fn check(what: &str, pods: Vec<PodObservation>, expected: f64) {
+        let mut observation = Observation::empty(at(0));
+        let names = ["a", "b", "c"].map(str::to_owned);
+        observation.pods = names.into_iter().zip(pods).collect();
+        let fresh = Freshness::new(Family::Llm, at(0), TICK, TICK);
+        let read =
+            |(name, pod): (&String, &PodObservation)| (name.clone(), PodReading::read(pod, fresh));
+        let serving: BTreeMap<String, PodReading> = observation.pods.iter().map(read).collect();
+        let pods = Pods { observation: &observation, serving: &serving, outliers: &[] };
+        let came = Came::read(&pods, (fresh, TICK), 0).steady.read(Bound::Low);
+        let found = came.map_or(f64::NAN, |rate| rate * fresh.rate_window.as_secs_f64());
+        // A rate over four intervals is told of four and a half.
+        assert!((found - expected).abs() <= expected * 0.15, "{what}: {found}, not {expected}");
+    }
+
+    const TIMES: [u32; 9] = [120, 105, 90, 75, 60, 45, 30, 15, 0];
+
+    fn steady(value: f64) -> Vec<(u32, f64)> {
+        TIMES.map(|back| (back, value)).to_vec()
+    }
+
+    /// A counter of one request per second.
+    fn counter() -> Vec<(u32, f64)> {
+        TIMES.map(|back| (back, f64::from(120 - back))).to_vec()
+    }
+
+    #[test]
+    fn what_came_is_counted_once_whoever_counts_it() {
+        let (held, finished) = (steady(300.0), counter());
+        let (held, finished, none) = (held.as_slice(), finished.as_slice(), steady(0.0));
+        let full: &[(Role, &[(u32, f64)])] =
+            &[(Role::Waiting, held), (Role::Running, held), (Role::Finished, finished)];
+        check("an old pod", vec![pod(Some(3600), full)], 72.0);
+        check("a pod of unknown age", vec![pod(None, full)], 72.0);
+        check("readiness that comes and goes", vec![pod(Some(20), full)], 72.0);
+        check("a clock that is ahead", vec![pod(Some(0), full)], 72.0);
+        let born: &[(Role, &[(u32, f64)])] = &[
+            (Role::Waiting, &[(15, 10.0), (0, 20.0)]),
+            (Role::Running, &[(15, 4.0), (0, 8.0)]),
+            (Role::Finished, &[(15, 0.0), (0, 2.0)]),
+        ];
+        check("a pod that was just born", vec![pod(Some(20), born)], 30.0);
+        // In flight 300 and gone: nobody counted them, and the other's requests still came.
+        let gone: Vec<_> = TIMES.map(|back| (back, if back > 30 { 300.0 } else { 0.0 })).to_vec();
+        let crashed: &[(Role, &[(u32, f64)])] =
+            &[(Role::Waiting, &none), (Role::Running, &gone), (Role::Finished, finished)];
+        check("aborted", vec![pod(Some(3600), crashed)], 0.0);
+        check("aborted at one of two", vec![pod(Some(3600), crashed), pod(Some(3600), full)], 72.0);
+    }
+
+    #[test]
+    fn families_that_come_with_the_first_request_count_as_zero_until_then() {
+        let grows = TIMES.map(|back| (back, f64::from(120 - back) / 4.0)).to_vec();
+        let none = steady(0.0);
+        let gauges: &[(Role, &[(u32, f64)])] = &[(Role::Waiting, &none), (Role::Running, &grows)];
+        let mut lazy = pod(Some(3600), gauges);
+        lazy.known_zero.insert(Role::Finished);
+        check("nothing finished yet", vec![lazy.clone()], 18.0);
+        lazy.known_zero.insert(Role::Waiting);
+        lazy.roles.remove(&Role::Waiting);
+        check("nor waited", vec![lazy], 18.0);
+    }
 }

@@ -105,5 +105,8 @@ fn replicas(figures: &Figures, sd: bool) -> String {
 }
 
 fn range(low: Option<Spread>, high: Option<Spread>) -> String {
+    if low.is_none() && high.is_none() {
+        return told(None, false, counted);
+    }
     format!("{}..{}", told(low, false, counted), told(high, false, counted))
 }

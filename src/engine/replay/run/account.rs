@@ -73,7 +73,7 @@ impl Account {
     pub(super) fn trial(self, world: &World) -> Trial {
         let Self { course, gpus, .. } = self;
         let (ledger, census) = (world.ledger(), world.census());
-        let (desired_min, desired_max) = ledger.desired.unwrap_or_default();
+        let (desired_min, desired_max) = ledger.desired.unzip();
         let seconds = ledger.counted().as_secs_f64().max(f64::MIN_POSITIVE);
         let ttft = |percent| quantile(ledger.ttfts().to_vec(), percent).map(f64::from);
         let score = Score {

@@ -98,7 +98,10 @@ fn a_constant_answer_is_carried_out_by_either_hand() {
         let trial = told(&scene(even(0, 600, 2), 1200, initial), &actuator, |_| wants(wanted));
         let last = trial.course.last().unwrap();
         assert_eq!((last.desired, last.at), (wanted, 1200.0), "{actuator:?}");
-        assert_eq!((trial.score.desired_min, trial.score.desired_max), (wanted, wanted));
+        assert_eq!(
+            (trial.score.desired_min, trial.score.desired_max),
+            (Some(wanted), Some(wanted))
+        );
         assert_eq!(trial.score.requests, 1200);
         let created = trial.course.iter().map(|moment| u64::from(moment.created)).sum::<u64>();
         assert_eq!(created, u64::from(wanted.saturating_sub(initial)), "{actuator:?}");
