@@ -14,7 +14,7 @@ use crate::engine::units::{Ratio, Replicas};
 pub(super) const PRESCALE_REACTIVE: Policy = Policy {
     name: "prescale-reactive",
     about: "prescale without a forecast: demand in replica-equivalents from queue, KV cache and arrivals against what a \
-            replica was seen to carry, never down before a cold start's worth of lower need.",
+            replica was seen to carry, never down before lower need has lasted for the median cold start.",
     source: "this repository, the code that serves; KEDA external-push at pollingInterval 5, cooldownPeriod 60, with the HPA \
              behaviour it ships",
     simplifications: &[
