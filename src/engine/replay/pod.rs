@@ -111,12 +111,6 @@ impl Pod {
         Some(self.pulled_at()? + self.stages.load)
     }
 
-    /// When it was told to end.
-    #[must_use]
-    pub fn told_to_end_at(&self) -> Option<Duration> {
-        self.end.map(|end| end.told)
-    }
-
     /// When it is gone: told to end, and empty or out of grace.
     #[must_use]
     pub fn gone_at(&self) -> Option<Duration> {
