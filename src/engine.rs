@@ -7,10 +7,12 @@
 pub mod numeric;
 pub mod units;
 
-pub mod histogram;
-pub mod observation;
 pub mod series;
 pub mod setup;
+
+pub mod observation;
+
+pub mod histogram;
 
 pub mod decision;
 

@@ -1,8 +1,8 @@
 //! KEDA's protocol: answers read the latest decision and nothing else.
 //!
-//! Given a [`crate::scaler::Registry`], [`transport::serve`] promises what DESIGN section 2 says:
-//! five calls, each unary one answered within a second, streams that end with OK, a transport that
-//! survives ten thousand of them in one burst. Deciding is left to the scalers.
+//! Given a [`crate::scaler::Registry`], [`transport::serve`] promises five calls, each unary one
+//! answered within a second, streams that end with OK, a transport that survives ten thousand of them
+//! in one burst. Deciding is left to the scalers.
 
 #[expect(
     missing_docs,

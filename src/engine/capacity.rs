@@ -3,7 +3,7 @@
 //! Part of the memory. K is read from the engine; G and P are learned from censored observations
 //! and seeded by a profile. Given a tick's signals; promises positive finite numbers or `None`.
 //! Decisions use what was known before the tick: demand of this tick must not redefine capacity
-//! under itself. Sources: the control law in the literature on admission by tokens, DESIGN 5.
+//! under itself.
 //!
 //! **Work.** A replica divides its time between prompts and output: `g/G + p/P = 1` when it is busy.
 //! So G is not the output rate that was seen, which halves when prompts get longer, but that rate
@@ -13,6 +13,9 @@
 //! **Saturation.** A server that always had a queue did all it can: only a pod whose queue was
 //! there throughout the window counts, together with something that says why more requests were not
 //! admitted. A queue at an instant says nothing about the minute that the rate is about.
+//!
+//! **Foresight.** Before anything was saturated, the pace of batches that were not full says what a
+//! full one would give. It gives way to what saturation shows, and comes before a profile.
 //!
 //! **Belief.** Throughput below saturation is a lower bound, and a fact: it is kept, half-forgotten
 //! after a day. Observations at saturation move value and bound by the same weight, so that one

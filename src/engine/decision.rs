@@ -13,7 +13,7 @@ use crate::engine::units::{Replicas, Timestamp};
 pub use reason::{Block, Limit, Reason};
 pub use term::{Short, Term, TermKind};
 
-/// How much is known (DESIGN section 3); one row of the decision-safety contract each.
+/// How much is known (docs/safety.md); one row of the decision-safety contract each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {

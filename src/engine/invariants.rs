@@ -11,7 +11,7 @@ use crate::engine::memory::Memory;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{OnNoData, Setup, Strategy};
 
-/// A rule of DESIGN 3.
+/// A rule of docs/safety.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Invariant {

@@ -19,10 +19,10 @@ use crate::scaler::reference::Key;
 use crate::spec::Spec;
 
 /// A decision older than this, or than three ticks, means that ticks do not come: the process was
-/// stopped or an observation hangs. It is also how long data counts as fresh (DESIGN section 3).
+/// stopped or an observation hangs. It is also how long data counts as fresh (docs/safety.md).
 const DECISION_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// Beyond this total age of data there is nothing trustworthy (DESIGN section 3, hold).
+/// Beyond this total age of data there is nothing trustworthy (docs/safety.md, hold).
 const DATA_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// Why a scaler has no answer of its own.

@@ -22,6 +22,10 @@ const STAGE_POINTS: u32 = 1440;
 /// How often one stage is asked.
 const ATTEMPTS: u32 = 6;
 
+/// How often a server is asked that never answered and refuses to: all waits together are 3 s, as long
+/// as a proxy beside us needs to start.
+const ATTEMPTS_UNMET: u32 = 3;
+
 /// Longest wait between two attempts of our own making: all waits together are 46 s, longer than a
 /// server that restarts in place needs, and short enough to sit through.
 const WAIT_MAX: Duration = Duration::from_secs(16);
@@ -126,7 +130,8 @@ pub async fn read(
     let (mut samples, mut partial) = (Vec::new(), 0);
     let mut known: Option<RawSeries> = None;
     for (done, stage) in (1..).zip(stages) {
-        let (series, incomplete) = patiently(datasource, clock, query, stage, window.step).await?;
+        let asked = (query, stage, window.step);
+        let (series, incomplete) = patiently(datasource, clock, asked, done > 1).await?;
         partial += u32::from(incomplete);
         if let Some(series) = series {
             let RawSeries { name, labels, .. } = &series;
@@ -159,20 +164,22 @@ fn stages(window: Window) -> Vec<Stage> {
 }
 
 /// One stage, asked again for a while when that may help: its series, if there is one, and whether
-/// the server said that something may be missing.
+/// the server said that something may be missing. One that was never `met` and is not there most likely
+/// has another address: nobody waits long for that.
 async fn patiently(
     datasource: &Datasource,
     clock: &Clock,
-    query: &str,
-    stage: Stage,
-    step: Duration,
+    (query, stage, step): (&str, Stage, Duration),
+    met: bool,
 ) -> Result<(Option<RawSeries>, bool), Error> {
+    let absent = |kind| matches!(kind, FaultKind::Dns | FaultKind::ConnectRefused);
+    let most = |kind| if absent(kind) && !met { ATTEMPTS_UNMET } else { ATTEMPTS };
     let mut wait = Duration::from_secs(1);
     let mut attempt = 1;
     loop {
         match datasource.ask_range(query, stage, step).await {
             Ok(answer) => return Ok((one(&answer.data, stage)?, answer.partial)),
-            Err(Unanswered { kind, .. }) if attempt == ATTEMPTS || !passing(kind) => {
+            Err(Unanswered { kind, .. }) if attempt >= most(kind) || !passing(kind) => {
                 let (from, until) = (rfc3339(stage.0), rfc3339(stage.1));
                 return Err(Error::Unanswered { from, until, kind });
             }

@@ -84,7 +84,7 @@ impl Need {
 
 /// What the state of knowledge depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "the columns of the table in DESIGN 3")]
+#[expect(clippy::struct_excessive_bools, reason = "the columns of the table in docs/safety.md")]
 pub struct Facts {
     /// Replicas are known zero, or were decided zero and nothing contradicts it.
     pub at_zero: bool,

@@ -1,4 +1,4 @@
-//! The state of knowledge as one table (DESIGN 3): the first row that applies is the state.
+//! The state of knowledge as one table (docs/safety.md): the first row that applies is the state.
 
 use std::time::Duration;
 

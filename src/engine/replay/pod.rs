@@ -33,14 +33,9 @@ pub struct Pod {
     /// Since when there is room for it on some node.
     room: Option<Duration>,
     stages: ColdStart,
-    end: Option<End>,
+    /// When it is gone, once it was told to end.
+    gone: Option<Duration>,
     replica: Replica,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct End {
-    told: Duration,
-    gone: Duration,
 }
 
 impl Pod {
@@ -54,7 +49,7 @@ impl Pod {
         let ColdStart { node, pull, load } = settings.cold_start;
         let stages = ColdStart { node: around(node), pull: around(pull), load: around(load) };
         let replica = Replica::new(settings);
-        Self { serial, created: now, room: None, stages, end: None, replica }
+        Self { serial, created: now, room: None, stages, gone: None, replica }
     }
 
     /// A pod that serves already at `now`.
@@ -63,14 +58,14 @@ impl Pod {
         let zero = Duration::ZERO;
         let stages = ColdStart { node: zero, pull: zero, load: zero };
         let replica = Replica::new(settings);
-        Self { serial, created: now, room: Some(now), stages, end: None, replica }
+        Self { serial, created: now, room: Some(now), stages, gone: None, replica }
     }
 
     /// Where it is in its life at `now`.
     #[must_use]
     pub fn stage(&self, now: Duration) -> Stage {
         let past = |at: Option<Duration>| at.is_some_and(|at| now >= at);
-        if self.end.is_some() {
+        if self.gone.is_some() {
             Stage::Draining
         } else if past(self.ready_at()) {
             Stage::Ready
@@ -111,16 +106,10 @@ impl Pod {
         Some(self.pulled_at()? + self.stages.load)
     }
 
-    /// When it was told to end.
-    #[must_use]
-    pub fn told_to_end_at(&self) -> Option<Duration> {
-        self.end.map(|end| end.told)
-    }
-
     /// When it is gone: told to end, and empty or out of grace.
     #[must_use]
-    pub fn gone_at(&self) -> Option<Duration> {
-        self.end.map(|end| end.gone)
+    pub const fn gone_at(&self) -> Option<Duration> {
+        self.gone
     }
 
     /// Whether there is room for it on some node, or was when it was told to end.
@@ -152,7 +141,7 @@ impl Pod {
         rest.advance(now + grace, &mut Events::default());
         let gone =
             if rest.in_flight() > 0 { now + grace } else { rest.clock().clamp(now, now + grace) };
-        self.end = Some(End { told: now, gone });
+        self.gone = Some(gone);
     }
 
     /// Runs what it serves until `to`.
