@@ -46,6 +46,7 @@ fn every_sample_of_every_page_is_read() {
         ("vllm-live-overload.prom", 0),
         ("vllm-production-stack-router.prom", 0),
         ("vllm-rust-frontend-0.33.0.openmetrics.prom", 0),
+        ("vllm-v1-0.33.0.prom", 0),
     ];
     for (name, skipped) in rows {
         let text = std::fs::read_to_string(data(name)).unwrap();
