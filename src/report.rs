@@ -13,7 +13,7 @@ mod text;
 pub use facts::{
     Answer, NotActing, ReasonLine, Report, Subject, TermLine, data_age, headline, term_name,
 };
-pub use line::one_line;
+pub use line::{escape, one_line};
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use axum::response::Html;
 use crate::http::app::{App, Ask, Found, LIMIT};
 use crate::http::error::Failure;
 use crate::http::one::{self, One, OneQuery};
-use crate::report::Report;
+use crate::report::{Report, escape};
 
 /// The page's only style. Its digest stands in the content security policy of
 /// `guard`; a test computes it again.
@@ -105,22 +105,6 @@ fn binding(report: &Report) -> Option<String> {
     let reason = report.reasons.last().map(|reason| reason.text.clone());
     let parts: Vec<String> = term.into_iter().chain(reason).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-/// `text` as it may stand in an element or a quoted attribute.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 /// `text` as one segment of a path: everything but letters, digits, `-`, `.` and `_` in percent form.

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use crate::report::backtest::data::Backtest;
 use crate::report::backtest::page_data::embedded;
 use crate::report::backtest::sections::{
-    change, escape, facts, hero, needs, policies, reproduce, sources, sweep,
+    change, facts, hero, needs, policies, reproduce, sources, sweep,
 };
-use crate::report::line::one_line;
+use crate::report::line::{escape, one_line};
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 const STYLE: &str = concat!(include_str!("assets/uPlot.min.css"), include_str!("assets/page.css"));

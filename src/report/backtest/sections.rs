@@ -11,23 +11,7 @@ use crate::report::backtest::figures::{all, best, sweep_front};
 use crate::report::backtest::money::Saving;
 use crate::report::backtest::table;
 use crate::report::backtest::words::{measured, number, percent, setting, share, time};
-use crate::report::line::one_line;
-
-/// `text` as it may stand in an element or a quoted attribute.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
+use crate::report::line::{escape, one_line};
 
 /// A string from outside.
 fn line(text: &str) -> String {
