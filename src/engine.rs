@@ -32,6 +32,8 @@ pub mod invariants;
 
 pub mod replay;
 
+pub mod score;
+
 #[cfg(test)]
 mod demand_tests;
 #[cfg(test)]

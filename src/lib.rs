@@ -34,5 +34,6 @@ pub mod server;
 
 pub mod backtest;
 pub mod demo;
+pub mod score;
 
 pub mod cli;
