@@ -26,11 +26,20 @@ bench-keda:
     cargo build --release --locked --bin prescale
     cd benches/keda && PRESCALE_BIN="${CARGO_TARGET_DIR:-../../target}/release/prescale" go run .
 
-# What takes long or needs the network: advisories, and the tests with many more random cases
+# The forecaster beside Python's libraries, on the traces of $PRESCALE_TRACES; needs Python 3.11
+compare *ARGS:
+    cargo build --release --locked --bin prescale
+    python3 -m venv target/compare/venv
+    target/compare/venv/bin/pip install --quiet -r benches/forecast/requirements.txt
+    PRESCALE_BIN="${PRESCALE_BIN:-${CARGO_TARGET_DIR:-target}/release/prescale}" \
+        target/compare/venv/bin/python -B benches/forecast/compare.py {{ARGS}}
+
+# What takes long or needs the network: advisories, many more random cases, Python's forecasts
 nightly:
     command -v cargo-deny || cargo install cargo-deny --locked
     cargo deny --locked check
     PROPTEST_CASES=10000 PRESCALE_CHAOS_SEEDS=10000 cargo test --release --locked
+    just compare
 
 # The real server before a simulated fleet; open http://127.0.0.1:8080
 demo:
