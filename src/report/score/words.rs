@@ -14,15 +14,19 @@ pub(super) fn ratio(value: Option<f64>) -> String {
 
 /// Distance of coverage from its level in percentage points: `0.2/0.9`, mean and worst.
 pub(super) fn points(error: Option<(f64, f64)>) -> String {
-    error.map_or(NONE.to_owned(), |(mean, worst)| {
-        format!("{}/{}", number(mean * 100.0, 1), number(worst * 100.0, 1))
-    })
+    spread(error.map(|(mean, worst)| (mean * 100.0, worst * 100.0)), 1)
 }
 
 /// Two ratios, mean and worst: `1.02/1.20`.
 pub(super) fn pair(told: Option<(f64, f64)>) -> String {
+    spread(told, 2)
+}
+
+/// Mean and worst; once where there is one series and they are the same.
+fn spread(told: Option<(f64, f64)>, decimals: usize) -> String {
     told.map_or(NONE.to_owned(), |(mean, worst)| {
-        format!("{}/{}", number(mean, 2), number(worst, 2))
+        let [mean, worst] = [mean, worst].map(|value| number(value, decimals));
+        if mean == worst { mean } else { format!("{mean}/{worst}") }
     })
 }
 
@@ -100,6 +104,7 @@ mod tests {
             (ratio(None), "-"),
             (points(Some((0.0016, 0.0123))), "0.2/1.2"),
             (pair(Some((1.0, 1.256))), "1.00/1.26"),
+            (points(Some((0.002, 0.002))), "0.2"),
             (level(0.5), "p50"),
             (level(0.975), "p97.5"),
             (span(Duration::from_secs(60)), "1 min"),
