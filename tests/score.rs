@@ -233,7 +233,7 @@ fn what_cannot_be_scored_is_one_line_with_place_value_and_what_is_accepted() {
         (&lines("60,1\n0,1\n"), &[], &["line 3, timestamp \"0\"", "after a later one", "60"]),
         (&lines("x,1\n"), &[], &["line 2, timestamp \"x\"", "accepted are seconds"]),
         (&lines(""), &[], &["x.csv: no line in it"]),
-        ("", &[], &["x.csv: no column requests or value"]),
+        ("", &[], &["x.csv: no column requests or value", "there: none"]),
         ("timestamp,qps\n0,1\n", &[], &["no column requests or value", "timestamp, qps"]),
         (&lines("0,1\n"), &["--column", "qps"], &["no column \"qps\"", "timestamp, requests"]),
         (&lines("0,1\n"), &["--group-by", "client"], &["no column \"client\""]),

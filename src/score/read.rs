@@ -104,7 +104,10 @@ impl Columns {
 }
 
 fn missing(table: &Table, wanted: String) -> Error {
-    let found = shown(table.names().join(", ").as_bytes());
+    let names: Vec<&str> =
+        table.names().iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let found = shown(names.as_bytes());
     Error::Column { path: table.path().to_owned(), wanted, found }
 }
 

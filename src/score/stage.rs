@@ -128,7 +128,7 @@ impl Stage<'_> {
         }
         if let Some(Place { what, begins, .. }) = &scored.disturbed {
             notes.push(format!(
-                "{name}: disturbed by {what} {:.1} h after its beginning; figures are from there on",
+                "{name}: disturbed {:.1} h after its beginning by {what}; figures are from there on",
                 hours(*begins)
             ));
         }

@@ -29,15 +29,22 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gaps(share) => write!(f, "{} % of the steps missing", share * 100.0),
-            Self::Hole(span) => write!(f, "a hole of {} s", span.as_secs_f64()),
+            Self::Hole(span) => write!(f, "a hole of {}", told(*span)),
             Self::Shift(factor) => write!(f, "a shift to {factor} times the level"),
             Self::Outlier(factor) => write!(f, "one value {factor} times as large"),
             Self::Clock(by) => {
-                let seconds = Duration::from_millis(by.unsigned_abs()).as_secs_f64();
                 let way = if *by < 0 { "back" } else { "ahead" };
-                write!(f, "a clock set {way} by {seconds} s")
+                write!(f, "a clock set {way} by {}", told(Duration::from_millis(by.unsigned_abs())))
             }
         }
+    }
+}
+
+/// Whole hours as such, everything else in seconds.
+fn told(span: Duration) -> String {
+    match span.as_secs() {
+        seconds if seconds > 0 && seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
+        _ => format!("{} s", span.as_secs_f64()),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::report::backtest::words::number;
 use crate::report::score::plot::{Axis, Line, key, svg};
 use crate::report::score::words::{level, span};
 
+/// Colours of the models in their order, so that no two near each other are alike.
+const COLOURS: [usize; 7] = [0, 7, 2, 3, 4, 1, 5];
+
 /// Where an axis of ratios may be marked.
 const RATIOS: [f64; 12] = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0];
 
@@ -44,7 +47,7 @@ fn models(told: &[&Summary], pick: impl Fn(&Summary, usize) -> Option<&Standing>
             let ratio = pick(summary, idx).and_then(|standing| standing.relative);
             (summary.asked.as_secs_f64(), ratio)
         };
-        let colour = (name != REFERENCE).then_some(idx);
+        let colour = (name != REFERENCE).then(|| COLOURS.get(idx).copied().unwrap_or(idx));
         Line { name: name.to_owned(), colour, points: told.iter().map(at).collect() }
     };
     names.into_iter().enumerate().map(line).collect()

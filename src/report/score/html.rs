@@ -13,7 +13,9 @@ use crate::report::backtest::words::{measured, number};
 use crate::report::line::{escape, one_line};
 use crate::report::page::{fill, grid, policy};
 use crate::report::score::charts::{hours, losses, reliable};
-use crate::report::score::words::{facts, level, pair, points, ratio, sentence, span, worse};
+use crate::report::score::words::{
+    facts, level, pair, points, ratio, sentence, short, span, worse,
+};
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 const STYLE: &str =
@@ -57,7 +59,7 @@ fn subject(scores: &Scores) -> &'static str {
 
 fn title(scores: &Scores) -> String {
     match scores.series.as_slice() {
-        [only] => only.name().rsplit('/').next().unwrap_or_default().to_owned(),
+        [only] => short(only, usize::MAX),
         series => format!("{} series", series.len()),
     }
 }
@@ -69,15 +71,14 @@ fn cards(subject: &str, summaries: &[Summary]) -> String {
         let Some((row, ratio)) = row.and_then(|row| Some((row, row.at.relative?))) else {
             continue;
         };
-        let better = row.at.series - row.at.worse;
         let class = if ratio < 1.0 { "good" } else { "bad" };
         let _ = writeln!(
             text,
-            "<li class=\"{class}\"><b>{}</b> <span>times the loss of {REFERENCE} in {}; not worse on \
-             {better} of {} series</span></li>",
+            "<li class=\"{class}\"><b>{}</b> <span>times the loss of {REFERENCE} in {}; worse on {} \
+             series</span></li>",
             number(ratio, 3),
             span(summary.asked),
-            row.at.series
+            worse(&row.at)
         );
     }
     let sentence =
@@ -100,7 +101,7 @@ fn tables(scores: &Scores, summaries: &[Summary]) -> String {
         let value = standings(scores, summary, &format!("In {asked}"), |row| &row.at);
         let largest =
             standings(scores, summary, &format!("The largest of {asked}"), |row| &row.window_max);
-        format!("{value}{largest}")
+        format!("<div class=\"pair\">{value}{largest}</div>")
     });
     both.collect()
 }
@@ -151,7 +152,7 @@ fn each(scores: &Scores, subject: &str) -> String {
         let ratios = scores.horizons.iter().map(|asked| relative(scored, subject, *asked));
         let [value, largest] = [0, 1].map(|of| ratios.clone().map(move |both| ratio(both[of])));
         let cells = described(scored, subject).into_iter().chain(value).chain(largest).collect();
-        (one_line(&scored.name()), cells, false)
+        (short(scored, usize::MAX), cells, false)
     });
     let rest = scores.series.len().saturating_sub(SERIES_MAX);
     let more =

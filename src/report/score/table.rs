@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use crate::engine::score::data::{Scored, Scores};
+use crate::engine::score::data::Scores;
 use crate::engine::score::models::{PRESCALE, REFERENCE};
 use crate::engine::score::summary::{Row, Standing, Summary, relative, summary};
 use crate::report::backtest::words::measured;
 use crate::report::line::one_line;
-use crate::report::score::words::{facts, level, pair, points, ratio, sentence, span, worse};
+use crate::report::score::words::{
+    facts, level, pair, points, ratio, sentence, short, span, worse,
+};
 
 /// Narrower than this, sentences become unreadable; such terminals wrap by themselves.
 const WIDTH_MIN: u16 = 40;
@@ -21,7 +23,7 @@ const WIDTH_MIN: u16 = 40;
 /// Wider lines of prose are hard to follow.
 const PROSE_WIDTH_MAX: u16 = 110;
 
-/// Characters of a series' name; the end of a path says more than its beginning.
+/// Characters of a series' name.
 const NAME_MAX: usize = 34;
 
 /// What the columns mean.
@@ -32,6 +34,13 @@ const LEGEND: [(&str, &str); 5] = [
     ("largest", "of the steps up to the horizon: what capacity must carry until then"),
     ("us", "microseconds for one step, all forecasts of it included; depends on the machine"),
 ];
+
+/// The same where series were disturbed.
+const DISTURBED: (&str, &str) = (
+    "x",
+    "WQL over that on the undisturbed series, geometric mean/worst over series; a day on: over origins a \
+     day or more after the disturbance",
+);
 
 /// The whole report for a terminal `width` columns wide.
 #[must_use]
@@ -47,7 +56,9 @@ pub fn table(scores: &Scores, width: u16) -> String {
     }
     let _ = write!(text, "\n{}", each(scores));
     let _ = write!(text, "\n{}", costs(scores));
-    let legend: Vec<_> = LEGEND.map(|(word, meaning)| (word, meaning.to_owned())).into();
+    let disturbed = scores.series.iter().any(|scored| scored.disturbed.is_some());
+    let legend = LEGEND.iter().chain([&DISTURBED].into_iter().filter(|_| disturbed));
+    let legend: Vec<_> = legend.map(|(word, meaning)| (*word, (*meaning).to_owned())).collect();
     let _ = write!(text, "\n{}", prose(&legend, width));
     text
 }
@@ -80,34 +91,42 @@ fn right(table: &mut Table) {
     }
 }
 
-/// All models at one horizon: the value, then the largest up to it.
+/// All models at one horizon: the value, then the largest up to it, then what a disturbance did.
 fn horizon(scores: &Scores, summary: &Summary) -> String {
-    let disturbed = summary.rows.iter().any(|row| row.at.harm.is_some());
     let title = span(summary.asked);
-    let value = models(scores, summary, &format!("in {title}"), (|row| &row.at, disturbed));
-    let title = format!("largest of {title}");
-    let largest = models(scores, summary, &title, (|row| &row.window_max, disturbed));
-    format!("{value}\n{largest}")
+    let value = models(scores, summary, &format!("in {title}"), |row| &row.at);
+    let largest = format!("largest of {title}");
+    let largest = models(scores, summary, &largest, |row| &row.window_max);
+    format!("{value}\n{largest}{}", harms(summary))
 }
 
-/// Which of the two targets, and whether the series were disturbed.
-type View = (fn(&Row) -> &Standing, bool);
-
-fn models(scores: &Scores, summary: &Summary, title: &str, (pick, disturbed): View) -> String {
+fn models(scores: &Scores, summary: &Summary, title: &str, pick: fn(&Row) -> &Standing) -> String {
     let mut table = plain();
     let levels = scores.levels.iter().map(|it| level(*it));
-    let harms = ["x undisturbed", "after a day"].into_iter().filter(|_| disturbed);
-    let heads = [title, "WQL", "worse"].map(str::to_owned).into_iter();
-    table.set_header(heads.chain(levels).chain(harms.map(str::to_owned)));
+    table.set_header([title, "WQL", "worse"].map(str::to_owned).into_iter().chain(levels));
     for row in &summary.rows {
         let standing = pick(row);
         let cells = [row.name.to_owned(), ratio(standing.relative), worse(standing)].into_iter();
-        let errors = standing.coverage_error.iter().map(|error| points(*error));
-        let harms = [standing.harm, standing.harm_late].map(pair).into_iter();
-        table.add_row(cells.chain(errors).chain(harms.filter(|_| disturbed)));
+        table.add_row(cells.chain(standing.coverage_error.iter().map(|error| points(*error))));
     }
     right(&mut table);
     lines(&table)
+}
+
+/// Losses relative to those on the undisturbed series; nothing where none was disturbed.
+fn harms(summary: &Summary) -> String {
+    if summary.rows.iter().all(|row| row.at.harm.is_none()) {
+        return String::new();
+    }
+    let mut table = plain();
+    let title = format!("x undisturbed, {}", span(summary.asked));
+    table.set_header([title.as_str(), "value", "a day on", "largest", "a day on"]);
+    for Row { name, at, window_max } in &summary.rows {
+        let told = [at.harm, at.harm_late, window_max.harm, window_max.harm_late].map(pair);
+        table.add_row([(*name).to_owned()].into_iter().chain(told));
+    }
+    right(&mut table);
+    format!("\n{}", lines(&table))
 }
 
 /// The forecaster on each series, or the first model where it does not run.
@@ -125,23 +144,12 @@ fn each(scores: &Scores) -> String {
                 ratio(if window { largest } else { value })
             };
             let cells = scores.horizons.iter().map(cell);
-            table.add_row([short(scored)].into_iter().chain(cells));
+            table.add_row([short(scored, NAME_MAX)].into_iter().chain(cells));
         }
         right(&mut table);
         lines(&table)
     };
     format!("{}\n{}", told("WQL by series", false), told("largest, by series", true))
-}
-
-/// A series' name, shortened at its beginning.
-fn short(scored: &Scored) -> String {
-    let name = one_line(&scored.name());
-    let file = name.rsplit('/').next().unwrap_or(&name);
-    let length = file.chars().count();
-    if length <= NAME_MAX {
-        return file.to_owned();
-    }
-    ['…'].into_iter().chain(file.chars().skip(length + 1 - NAME_MAX)).collect()
 }
 
 /// What a step costs, the mean over series.

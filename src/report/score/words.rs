@@ -6,6 +6,7 @@ use crate::engine::score::data::{Scored, Scores};
 use crate::engine::score::models::{PRESCALE, REFERENCE};
 use crate::engine::score::summary::{Standing, Summary};
 use crate::report::backtest::words::{NONE, number, time};
+use crate::report::line::one_line;
 
 /// A ratio to the reference with three places.
 pub(super) fn ratio(value: Option<f64>) -> String {
@@ -33,6 +34,17 @@ fn spread(told: Option<(f64, f64)>, decimals: usize) -> String {
 /// Series that are worse than the reference: `1 of 10`.
 pub(super) fn worse(standing: &Standing) -> String {
     format!("{} of {}", standing.worse, standing.series)
+}
+
+/// A series' name without folders, at most so many characters of its end, which tells more.
+pub(super) fn short(scored: &Scored, most: usize) -> String {
+    let name = one_line(&scored.name());
+    let file = name.rsplit('/').next().unwrap_or(&name);
+    let length = file.chars().count();
+    if length <= most {
+        return file.to_owned();
+    }
+    ['…'].into_iter().chain(file.chars().skip(length + 1 - most)).collect()
 }
 
 /// A level as people say it: `p95`, `p97.5`.
