@@ -10,8 +10,6 @@ pub mod options;
 mod read;
 mod stage;
 
-use std::time::Duration;
-
 use crate::backtest::progress::{Listener, Progress};
 use crate::backtest::queue;
 use crate::clock::Clock;
@@ -71,6 +69,3 @@ pub fn run(options: &Options, listener: Listener<'_>) -> Result<Outcome, Error> 
 fn day_steps(named: &read::Named) -> usize {
     steps(DAY, named.series.step).max(1)
 }
-
-/// The shortest series that is scored: below it there is nothing to learn from.
-const LENGTH_MIN: Duration = Duration::from_hours(2);

@@ -12,9 +12,11 @@ use crate::backtest::input::{InputError, Table, shown};
 use crate::engine::numeric::{count, median};
 use crate::engine::score::series::Series;
 use crate::engine::units::Timestamp;
-use crate::score::LENGTH_MIN;
 use crate::score::error::Error;
 use crate::score::options::Options;
+
+/// The shortest series that is scored: below it there is nothing to learn from.
+const LENGTH_MIN: Duration = Duration::from_hours(2);
 
 /// Largest value accepted: beyond it a counter was exported instead of its increase, or a clock.
 const VALUE_MAX: f64 = 1e15;

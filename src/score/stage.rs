@@ -15,6 +15,9 @@ use crate::engine::units::Timestamp;
 use crate::score::options::Options;
 use crate::score::read::Named;
 
+/// Instants before it (31 years after the epoch) are counted from a trace's start.
+const EPOCH_MIN: Timestamp = Timestamp::from_unix_ms(1_000_000_000_000);
+
 /// What is the same for all series.
 pub(super) struct Stage<'a> {
     pub(super) options: &'a Options,
@@ -116,6 +119,11 @@ impl Stage<'_> {
             notes.push(format!(
                 "{name}: {gaps} of {} steps are gaps, neither filled nor scored",
                 scored.n
+            ));
+        }
+        if series.begins < EPOCH_MIN {
+            notes.push(format!(
+                "{name}: timestamps do not tell the date; hours and days count from 1970-01-01 UTC"
             ));
         }
         if *skipped > 0 {

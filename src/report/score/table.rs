@@ -165,3 +165,73 @@ fn costs(scores: &Scores) -> String {
     right(&mut table);
     lines(&table)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::table;
+    use crate::engine::score::data::{Ahead, Cell, Figures, ModelScore, Place, Scored, Scores};
+    use crate::engine::score::models::MODELS;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// Two series with figures as wide as any, one with a name that is too long.
+    fn scores(asked: &[Duration]) -> Scores {
+        let figures = |wql: f64, off: f64| Figures {
+            wql: Some(wql),
+            coverage: vec![Some(0.1 + off); 4],
+            wql_late: Some(wql),
+            ..Figures::default()
+        };
+        let cell = |wql, off| Cell { at: figures(wql, off), window_max: figures(wql, off) };
+        let series = |file: &str, off: f64| Scored {
+            file: file.to_owned(),
+            group: Some("tenant-4711".to_owned()),
+            step: MINUTE,
+            n: 20_160,
+            gaps: 0,
+            warmup: 4320,
+            origins: 15_840,
+            skipped: 0,
+            disturbed: Some(Place { what: "a hole".to_owned(), begins: MINUTE, lasts: MINUTE }),
+            horizons: asked.iter().map(|asked| Ahead { asked: *asked, span: *asked }).collect(),
+            models: MODELS
+                .iter()
+                .map(|kind| ModelScore {
+                    name: kind.name,
+                    micros_per_update: 2.5,
+                    cells: vec![
+                        cell(if kind.name == "holt" { 25.0 } else { 1.0 }, off);
+                        asked.len()
+                    ],
+                    undisturbed: vec![cell(0.5, off); asked.len()],
+                })
+                .collect(),
+        };
+        Scores {
+            levels: vec![0.5, 0.9, 0.95, 0.99],
+            horizons: asked.to_vec(),
+            models: MODELS.iter().map(|kind| kind.name).collect(),
+            warmup: Duration::from_hours(72),
+            timezone: "America/Argentina/ComodRivadavia".to_owned(),
+            series: vec![
+                series("/a/very/long/path/to/arrivals_of_all_tenants_1min.csv.gz", 0.0),
+                series("b", 0.3),
+            ],
+        }
+    }
+
+    #[test]
+    fn it_fits_a_terminal_of_80_columns() {
+        let asked = [1, 5, 10, 20].map(|minutes| minutes * MINUTE);
+        let text = table(&scores(&asked), 80);
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+        assert!(
+            text.contains("…") && text.contains("tenant-4711") && !text.contains("/a/"),
+            "{text}"
+        );
+        assert!(text.contains("x undisturbed, 10 min") && text.contains("25.000"), "{text}");
+    }
+}

@@ -38,13 +38,14 @@ pub(super) fn worse(standing: &Standing) -> String {
 
 /// A series' name without folders, at most so many characters of its end, which tells more.
 pub(super) fn short(scored: &Scored, most: usize) -> String {
-    let name = one_line(&scored.name());
-    let file = name.rsplit('/').next().unwrap_or(&name);
-    let length = file.chars().count();
+    let file = scored.file.rsplit('/').next().unwrap_or(&scored.file);
+    let whole = scored.group.as_ref().map_or_else(|| file.to_owned(), |of| format!("{file} {of}"));
+    let name = one_line(&whole);
+    let length = name.chars().count();
     if length <= most {
-        return file.to_owned();
+        return name;
     }
-    ['…'].into_iter().chain(file.chars().skip(length + 1 - most)).collect()
+    ['…'].into_iter().chain(name.chars().skip(length + 1 - most)).collect()
 }
 
 /// A level as people say it: `p95`, `p97.5`.
