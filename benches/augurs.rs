@@ -81,9 +81,9 @@ impl Model for Augurs {
         let column = LEVELS.iter().position(|other| (other - level).abs() < 1e-9)?;
         let Horizon { steps, target } = self.horizons[horizon];
         let steps = usize::try_from(steps).unwrap();
-        let told = self.ahead.as_ref()?.get(..steps)?.iter().map(|row| row[column]);
+        let mut told = self.ahead.as_ref()?.get(..steps)?.iter().map(|row| row[column]);
         match target {
-            Target::At => told.last(),
+            Target::At => told.next_back(),
             Target::WindowMax => told.reduce(f64::max),
         }
     }

@@ -15,7 +15,7 @@ use crate::engine::units::Timestamp;
 
 /// A point forecast with bands.
 #[derive(Debug)]
-pub(in crate::engine::score) struct Conformal<P> {
+pub(crate) struct Conformal<P> {
     point: P,
     recent: Recent,
     lanes: Vec<Lane>,
@@ -32,7 +32,7 @@ struct Lane {
 
 impl<P: Point> Conformal<P> {
     /// `point` for the horizons of `setup`.
-    pub(in crate::engine::score) fn new(point: P, setup: &Setup) -> Self {
+    pub(crate) fn new(point: P, setup: &Setup) -> Self {
         let day = steps(DAY, setup.step);
         let lane = |horizon: &Horizon| Lane {
             horizon: *horizon,

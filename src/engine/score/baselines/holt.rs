@@ -21,7 +21,7 @@ const DAMPING: f64 = 0.9;
 
 /// The model, with every pair of weights running.
 #[derive(Debug)]
-pub(in crate::engine::score) struct Holt {
+pub(crate) struct Holt {
     horizons: Vec<Horizon>,
     states: Vec<State>,
     /// Weight of the newest square, one over the steps of a day.
@@ -41,7 +41,7 @@ struct State {
 
 impl Holt {
     /// For the horizons of `setup`.
-    pub(in crate::engine::score) fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let state = |level_weight: f64, trend_weight: f64| State {
             level_weight,
             trend_weight,

@@ -13,7 +13,7 @@ const WEIGHT: f64 = 0.15;
 const WEEK: usize = 7;
 
 /// One number for each horizon.
-pub(in crate::engine::score) trait Point {
+pub(crate) trait Point {
     /// The next step; `None` is a gap.
     fn observe(&mut self, value: Option<f64>);
 
@@ -23,7 +23,7 @@ pub(in crate::engine::score) trait Point {
 
 /// The last value that was known, at every horizon.
 #[derive(Debug, Default)]
-pub(in crate::engine::score) struct Last(Option<f64>);
+pub(crate) struct Last(Option<f64>);
 
 impl Point for Last {
     fn observe(&mut self, value: Option<f64>) {
@@ -37,7 +37,7 @@ impl Point for Last {
 
 /// A level that moves 0.15 of the way to each value.
 #[derive(Debug, Default)]
-pub(in crate::engine::score) struct Ewma(Option<f64>);
+pub(crate) struct Ewma(Option<f64>);
 
 impl Point for Ewma {
     fn observe(&mut self, value: Option<f64>) {
@@ -54,7 +54,7 @@ impl Point for Ewma {
 ///
 /// Of a window's maximum it is the largest value known of the same window.
 #[derive(Debug)]
-pub(in crate::engine::score) struct Seasonal {
+pub(crate) struct Seasonal {
     values: VecDeque<Option<f64>>,
     /// Seasons in steps, the longest first.
     seasons: Vec<usize>,
@@ -64,12 +64,12 @@ pub(in crate::engine::score) struct Seasonal {
 
 impl Seasonal {
     /// The same time yesterday.
-    pub(in crate::engine::score) fn day(setup: &Setup) -> Self {
+    pub(crate) fn day(setup: &Setup) -> Self {
         Self::of(vec![steps(DAY, setup.step)])
     }
 
     /// The same time a week ago.
-    pub(in crate::engine::score) fn week(setup: &Setup) -> Self {
+    pub(crate) fn week(setup: &Setup) -> Self {
         let day = steps(DAY, setup.step);
         Self::of(vec![WEEK * day, day])
     }

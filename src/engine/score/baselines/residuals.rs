@@ -28,10 +28,10 @@ impl Residuals {
 
     /// One more.
     pub(super) fn push(&mut self, residual: f64) {
-        if self.recent.len() == self.most {
-            if let Some(oldest) = self.recent.pop_front() {
-                self.sorted.remove(self.place(oldest));
-            }
+        if self.recent.len() == self.most
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.sorted.remove(self.place(oldest));
         }
         self.recent.push_back(residual);
         self.sorted.insert(self.place(residual), residual);

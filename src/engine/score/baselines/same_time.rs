@@ -20,7 +20,7 @@ const AROUND: usize = 5;
 
 /// The model.
 #[derive(Debug)]
-pub(in crate::engine::score) struct SameTime {
+pub(crate) struct SameTime {
     day: usize,
     recent: Recent,
     lanes: Vec<Lane>,
@@ -39,7 +39,7 @@ struct Lane {
 
 impl SameTime {
     /// For the horizons of `setup`.
-    pub(in crate::engine::score) fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let lane = |horizon: &Horizon| Lane {
             horizon: *horizon,
             came: VecDeque::new(),
