@@ -20,11 +20,11 @@ use augurs::ets::{AutoETS, trend::AutoETSTrendModel};
 use augurs::mstl::MSTLModel;
 use augurs::prelude::{Fit, Predict};
 use prescale::clock::Clock;
+use prescale::engine::score::horizons::{Horizon, Setup, Target};
 use prescale::engine::score::model::Model;
-use prescale::engine::score::models::{Kind, chosen};
+use prescale::engine::score::models::{Kind, REFERENCE, chosen};
 use prescale::engine::score::race::{Aids, Course, race};
 use prescale::engine::score::series::{Series, steps};
-use prescale::engine::score::standin::{Horizon, Setup, Target};
 use prescale::engine::units::Timestamp;
 
 const STEP: Duration = Duration::from_mins(5);
@@ -167,7 +167,8 @@ fn compare(name: &str, series: &Series) {
         finish.origins,
         finish.skipped
     );
-    let reference = finish.runners[1].cells.clone();
+    let place = kinds.iter().position(|kind| kind.name == REFERENCE).unwrap();
+    let reference = finish.runners[place].cells.clone();
     for (kind, run) in kinds.iter().zip(&finish.runners) {
         print!("  {:22}", kind.name);
         for (cell, reference) in run.cells.iter().zip(&reference) {

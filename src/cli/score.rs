@@ -113,7 +113,7 @@ Examples:
   prescale score tenants.csv --group-by client --horizons 10m,20m
   prescale score arrivals.csv --warmup 1h --until 12h
   prescale score arrivals.csv --resample 5m --origins 1h --horizons 5m,10m,20m
-  prescale score arrivals.csv --inject hole:12h --model prescale";
+  prescale score arrivals.csv --inject hole:12h";
 
 /// Runs what was asked for.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {

@@ -6,6 +6,7 @@
 //! others, and so is time: what an update takes is read from a stopwatch that is given.
 
 pub mod data;
+pub mod horizons;
 pub mod inject;
 pub mod model;
 pub mod models;
@@ -14,6 +15,5 @@ pub mod series;
 pub mod summary;
 
 mod baselines;
-pub mod standin;
 mod tally;
 mod targets;

@@ -1,8 +1,8 @@
 //! The models by the names people know them by.
 
 use crate::engine::score::baselines::{Conformal, Ewma, Holt, Last, SameTime, Seasonal};
+use crate::engine::score::horizons::Setup;
 use crate::engine::score::model::Model;
-use crate::engine::score::standin::{Forecaster, Setup};
 
 /// The forecaster that serves.
 pub const PRESCALE: &str = "prescale";
@@ -35,11 +35,6 @@ impl Kind {
 
 /// All of them, in the order in which they are told.
 pub const MODELS: &[Kind] = &[
-    Kind {
-        name: PRESCALE,
-        about: "the forecaster that serves: an online mix of experts with conformal correction",
-        make: |setup| Box::new(Forecaster::new(setup.clone())),
-    },
     Kind {
         name: REFERENCE,
         about: "the last value, with the last day's residuals of the horizon as its band",
@@ -84,7 +79,7 @@ pub fn chosen(names: &[String]) -> Vec<Kind> {
 
 #[cfg(test)]
 mod tests {
-    use super::chosen;
+    use super::{MODELS, chosen};
 
     #[test]
     fn what_all_are_compared_with_is_always_there() {
@@ -93,6 +88,6 @@ mod tests {
             chosen(&names).iter().map(|kind| kind.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&["holt"]), ["last+conformal", "holt"]);
-        assert_eq!(names(&[]).len(), 7);
+        assert_eq!(names(&[]).len(), MODELS.len());
     }
 }

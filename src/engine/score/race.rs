@@ -12,10 +12,10 @@ use chrono_tz::Tz;
 
 use crate::engine::numeric::count;
 use crate::engine::score::data::{Cell, FINE_LEVELS, Figures};
+use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::model::Model;
 use crate::engine::score::models::{Kind, PRESCALE};
 use crate::engine::score::series::{DAY, Series, steps};
-use crate::engine::score::standin::{Horizon, Setup, Target};
 use crate::engine::score::tally::{Came, Levels, Tally};
 use crate::engine::score::targets::{ahead, target};
 use crate::engine::units::Timestamp;
@@ -221,9 +221,9 @@ mod tests {
     use std::time::Duration;
 
     use super::{Aids, Course, Finish, hour, race};
+    use crate::engine::score::horizons::{Horizon, Setup, Target};
     use crate::engine::score::models::chosen;
     use crate::engine::score::series::Series;
-    use crate::engine::score::standin::{Horizon, Setup, Target};
     use crate::engine::units::Timestamp;
 
     const MINUTE: Duration = Duration::from_mins(1);

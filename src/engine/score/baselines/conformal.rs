@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 
 use crate::engine::score::baselines::points::Point;
 use crate::engine::score::baselines::residuals::Residuals;
+use crate::engine::score::horizons::{Horizon, Setup};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
-use crate::engine::score::standin::{Horizon, Setup};
 use crate::engine::score::targets::{Recent, ahead};
 use crate::engine::units::Timestamp;
 
@@ -73,8 +73,8 @@ mod tests {
 
     use super::Conformal;
     use crate::engine::score::baselines::points::Last;
+    use crate::engine::score::horizons::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
-    use crate::engine::score::standin::{Horizon, Setup, Target};
     use crate::engine::units::Timestamp;
 
     /// What last+conformal says at 0.5 and 0.9 after `values`.

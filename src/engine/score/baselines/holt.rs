@@ -4,9 +4,9 @@
 //! of the last day. Of a window's maximum a forecast is the largest over the window's steps.
 
 use crate::engine::numeric::count;
+use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
-use crate::engine::score::standin::{Horizon, Setup, Target};
 use crate::engine::units::Timestamp;
 
 /// Weights of the newest value in the level.
@@ -170,8 +170,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{Holt, normal_quantile};
+    use crate::engine::score::horizons::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
-    use crate::engine::score::standin::{Horizon, Setup, Target};
     use crate::engine::units::Timestamp;
 
     #[test]

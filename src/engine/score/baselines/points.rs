@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::series::{DAY, steps};
-use crate::engine::score::standin::{Horizon, Setup, Target};
 use crate::engine::score::targets::ahead;
 
 /// Weight of the newest value in the level: the one of the prototype's table.
@@ -115,7 +115,7 @@ impl Point for Seasonal {
 #[cfg(test)]
 mod tests {
     use super::{Ewma, Last, Point, Seasonal};
-    use crate::engine::score::standin::{Horizon, Target};
+    use crate::engine::score::horizons::{Horizon, Target};
 
     const AT: Horizon = Horizon { steps: 2, target: Target::At };
 

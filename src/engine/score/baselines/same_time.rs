@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 
 use crate::engine::score::baselines::residuals::order_statistic;
+use crate::engine::score::horizons::{Horizon, Setup};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
-use crate::engine::score::standin::{Horizon, Setup};
 use crate::engine::score::targets::{Recent, ahead};
 use crate::engine::units::Timestamp;
 
@@ -93,8 +93,8 @@ mod tests {
     use std::time::Duration;
 
     use super::SameTime;
+    use crate::engine::score::horizons::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
-    use crate::engine::score::standin::{Horizon, Setup, Target};
     use crate::engine::units::Timestamp;
 
     fn check(hours: u32, steps: u32, target: Target, expected: [f64; 2]) {
