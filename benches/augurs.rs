@@ -20,7 +20,7 @@ use augurs::ets::{AutoETS, trend::AutoETSTrendModel};
 use augurs::mstl::MSTLModel;
 use augurs::prelude::{Fit, Predict};
 use prescale::clock::Clock;
-use prescale::engine::score::horizons::{Horizon, Setup, Target};
+use prescale::engine::forecast::{Horizon, Setup, Target};
 use prescale::engine::score::model::Model;
 use prescale::engine::score::models::{Kind, REFERENCE, chosen};
 use prescale::engine::score::race::{Aids, Course, race};

@@ -13,8 +13,15 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 /// The names of the contract.
-const MODELS: [&str; 6] =
-    ["last+conformal", "ewma+conformal", "snaive-day", "snaive-week", "holt", "ahpa-like"];
+const MODELS: [&str; 7] = [
+    "prescale",
+    "last+conformal",
+    "ewma+conformal",
+    "snaive-day",
+    "snaive-week",
+    "holt",
+    "ahpa-like",
+];
 
 /// Two days of minutes: a day's rhythm and some noise that repeats, three minutes missing.
 fn trace() -> String {
@@ -101,15 +108,16 @@ fn every_key_of_the_contract_is_there_and_sane() {
             }
         }
     }
+    assert!(entry(series, "prescale", 60.0)["reliability"]["0.975"].is_number());
     let summary = &told["summary"][2];
     assert_eq!(summary["horizon_s"], 600.0);
-    assert_eq!(summary["models"][0]["relative_wql"], 1.0);
+    assert_eq!(summary["models"][1]["relative_wql"], 1.0);
 }
 
 #[test]
 fn equal_runs_give_equal_figures_plain_and_compressed_on_any_number_of_threads() {
     let folder = folder();
-    let fast = ["--warmup", "12h", "--model", "snaive-day", "--model", "holt"];
+    let fast = ["--warmup", "12h", "--model", "snaive-day", "--model", "prescale"];
     let run = |file: &str, threads: &str| {
         let args: Vec<&str> = [file, file, "--threads", threads].into_iter().chain(fast).collect();
         let told = without_times(told(&folder, &args)).to_string();
@@ -250,7 +258,7 @@ fn flags_say_what_they_accept() {
         (&["--horizons", "2d"], "must be a duration from 1s to 1d"),
         (&["--timezone", "Mars"], "must be a time zone such as UTC"),
         (&["--holidays", "xmas"], "must be dates such as"),
-        (&["--model", "oracle"], "possible values: last+conformal"),
+        (&["--model", "oracle"], "possible values: prescale"),
         (&["--html", "missing/p.html"], "folder missing is not there"),
         (&["--warmup", "soon"], "must be a duration such as"),
     ];

@@ -6,7 +6,6 @@
 //! others, and so is time: what an update takes is read from a stopwatch that is given.
 
 pub mod data;
-pub mod horizons;
 pub mod inject;
 pub mod model;
 pub mod models;

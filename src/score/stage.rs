@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::backtest::progress::{Listener, Progress};
 use crate::clock::Clock;
+use crate::engine::forecast::{Horizon, Setup, Target};
 use crate::engine::numeric::count;
 use crate::engine::score::data::{Ahead, ModelScore, Place, Scored};
-use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::inject::{Faulty, put};
 use crate::engine::score::models::Kind;
 use crate::engine::score::race::{Aids, Course, Finish, race};

@@ -1,7 +1,7 @@
 //! The models by the names people know them by.
 
+use crate::engine::forecast::{Forecaster, Setup};
 use crate::engine::score::baselines::{Conformal, Ewma, Holt, Last, SameTime, Seasonal};
-use crate::engine::score::horizons::Setup;
 use crate::engine::score::model::Model;
 
 /// The forecaster that serves.
@@ -35,6 +35,11 @@ impl Kind {
 
 /// All of them, in the order in which they are told.
 pub const MODELS: &[Kind] = &[
+    Kind {
+        name: PRESCALE,
+        about: "the forecaster that serves: an online mix of experts with conformal correction",
+        make: |setup| Box::new(Forecaster::new(setup)),
+    },
     Kind {
         name: REFERENCE,
         about: "the last value, with the last day's residuals of the horizon as its band",

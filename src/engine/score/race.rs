@@ -10,9 +10,9 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike};
 use chrono_tz::Tz;
 
+use crate::engine::forecast::{Horizon, Setup, Target};
 use crate::engine::numeric::count;
 use crate::engine::score::data::{Cell, FINE_LEVELS, Figures};
-use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::model::Model;
 use crate::engine::score::models::{Kind, PRESCALE};
 use crate::engine::score::series::{DAY, Series, steps};
@@ -221,7 +221,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Aids, Course, Finish, hour, race};
-    use crate::engine::score::horizons::{Horizon, Setup, Target};
+    use crate::engine::forecast::{Horizon, Setup, Target};
     use crate::engine::score::models::chosen;
     use crate::engine::score::series::Series;
     use crate::engine::units::Timestamp;

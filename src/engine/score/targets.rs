@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::score::horizons::{Horizon, Target};
+use crate::engine::forecast::{Horizon, Target};
 
 /// How many steps a horizon looks ahead.
 pub(super) fn ahead(horizon: Horizon) -> usize {
@@ -66,7 +66,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::{Recent, target};
-    use crate::engine::score::horizons::{Horizon, Target};
+    use crate::engine::forecast::{Horizon, Target};
 
     const VALUES: [Option<f64>; 6] = [Some(1.0), Some(5.0), Some(2.0), None, Some(3.0), Some(4.0)];
 

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::forecast::{Horizon, Setup};
 use crate::engine::score::baselines::points::Point;
 use crate::engine::score::baselines::residuals::Residuals;
-use crate::engine::score::horizons::{Horizon, Setup};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
 use crate::engine::score::targets::{Recent, ahead};
@@ -72,8 +72,8 @@ mod tests {
     use std::time::Duration;
 
     use super::Conformal;
+    use crate::engine::forecast::{Horizon, Setup, Target};
     use crate::engine::score::baselines::points::Last;
-    use crate::engine::score::horizons::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
     use crate::engine::units::Timestamp;
 

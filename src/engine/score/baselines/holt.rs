@@ -3,8 +3,8 @@
 //! Its weights are those of a small grid that predicted the next step best so far, by the mean square
 //! of the last day. Of a window's maximum a forecast is the largest over the window's steps.
 
+use crate::engine::forecast::{Horizon, Setup, Target};
 use crate::engine::numeric::count;
-use crate::engine::score::horizons::{Horizon, Setup, Target};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
 use crate::engine::units::Timestamp;
@@ -170,7 +170,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Holt, normal_quantile};
-    use crate::engine::score::horizons::{Horizon, Setup, Target};
+    use crate::engine::forecast::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
     use crate::engine::units::Timestamp;
 

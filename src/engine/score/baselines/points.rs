@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::score::horizons::{Horizon, Setup, Target};
+use crate::engine::forecast::{Horizon, Setup, Target};
 use crate::engine::score::series::{DAY, steps};
 use crate::engine::score::targets::ahead;
 
@@ -115,7 +115,7 @@ impl Point for Seasonal {
 #[cfg(test)]
 mod tests {
     use super::{Ewma, Last, Point, Seasonal};
-    use crate::engine::score::horizons::{Horizon, Target};
+    use crate::engine::forecast::{Horizon, Target};
 
     const AT: Horizon = Horizon { steps: 2, target: Target::At };
 

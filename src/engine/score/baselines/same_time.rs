@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::forecast::{Horizon, Setup};
 use crate::engine::score::baselines::residuals::order_statistic;
-use crate::engine::score::horizons::{Horizon, Setup};
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
 use crate::engine::score::targets::{Recent, ahead};
@@ -93,7 +93,7 @@ mod tests {
     use std::time::Duration;
 
     use super::SameTime;
-    use crate::engine::score::horizons::{Horizon, Setup, Target};
+    use crate::engine::forecast::{Horizon, Setup, Target};
     use crate::engine::score::model::Model;
     use crate::engine::units::Timestamp;
 
