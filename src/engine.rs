@@ -22,6 +22,8 @@ pub mod capacity;
 pub mod cold_start;
 pub mod demand;
 
+pub mod forecast;
+
 pub mod memory;
 
 pub mod decide;

@@ -13,12 +13,16 @@ mod head;
 mod local;
 mod mixture;
 mod naive;
+mod outlook;
 mod past;
 mod quantiles;
 mod regression;
 mod scale;
 mod season;
+mod state;
 mod traits;
+
+pub mod trust;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,12 +34,15 @@ use serde::{Deserialize, Serialize};
 use crate::engine::forecast::features::Now;
 use crate::engine::forecast::head::{Head, Quantiles};
 use crate::engine::forecast::local::Local;
+use crate::engine::forecast::outlook::Known;
 use crate::engine::forecast::past::{DAYS, Past};
 use crate::engine::forecast::season::Season;
 use crate::engine::units::Timestamp;
 
 pub use crate::engine::forecast::head::Target;
+pub use crate::engine::forecast::outlook::Ahead;
 pub use crate::engine::forecast::quantiles::LEVELS;
+pub use crate::engine::forecast::state::StateError;
 
 /// What to foresee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +68,7 @@ pub struct Setup {
 }
 
 /// How far a forecaster has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// Too little was seen: no forecast should be acted upon.
     Cold,
@@ -242,6 +249,39 @@ impl Forecaster {
             Stage::Week => return None,
         };
         Some(next.begins_after().saturating_sub(self.seen()))
+    }
+
+    /// The largest demand of the week behind; `None` before the first value.
+    #[must_use]
+    pub fn largest_of_week(&self) -> Option<f64> {
+        self.past.largest().map(|root| f64::from(root).powi(2))
+    }
+
+    /// Demand a day ahead, `every` so many steps; empty before a day was seen. For the eye: unlike
+    /// [`Self::quantile`] it is not calibrated.
+    #[must_use]
+    pub fn outlook(&self, every: usize) -> Vec<Ahead> {
+        let Some(newest) = self.newest else { return Vec::new() };
+        let now = self.instant(newest);
+        let usual = self.season.usual(self.local.clone().place(now));
+        let Some(usual) = usual.filter(|_| self.stage() >= Stage::Day) else { return Vec::new() };
+        let step = Duration::from_millis(u64::try_from(self.step_ms).unwrap_or(0));
+        let Self { past, days_back, .. } = self;
+        outlook::outlook(&Known { past, days_back, usual, now, step }, every)
+    }
+
+    /// Everything it knows, to be taken up by [`Self::from_bytes`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        state::write(self)
+    }
+
+    /// What [`Self::to_bytes`] gave, bit for bit.
+    ///
+    /// # Errors
+    /// [`StateError`] when the bytes are another version's, or no state.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
+        state::read(bytes)
     }
 
     fn seen(&self) -> Duration {

@@ -26,6 +26,7 @@ pub(super) struct Now<'a> {
     /// What is usual now, once a day was seen.
     usual: Option<f32>,
     shared: [f32; 14],
+    unrest: [f32; 2],
 }
 
 impl<'a> Now<'a> {
@@ -39,11 +40,16 @@ impl<'a> Now<'a> {
             *feature = past.back(lag).map_or(0.0, |value| value - newest);
         }
         let then = days_back.map(|back| past.around(back));
-        Self { past, days_back, then, usual, shared }
+        Self { past, days_back, then, usual, shared, unrest: past.unrest() }
     }
 
     pub(super) const fn past(&self) -> &Past {
         self.past
+    }
+
+    /// See [`Past::unrest`].
+    pub(super) const fn unrest(&self) -> [f32; 2] {
+        self.unrest
     }
 
     /// What the horizon of `steps` adds; `usual` is what is usual then.

@@ -15,7 +15,7 @@ use crate::engine::forecast::naive::Naive;
 use crate::engine::forecast::past::Past;
 use crate::engine::forecast::quantiles::{Slope, TAUS, Tracker, Use, pinball, pull};
 use crate::engine::forecast::regression::{FEATURES, Regression};
-use crate::engine::forecast::scale::Scale;
+use crate::engine::forecast::scale::{Scale, Usual};
 use crate::engine::forecast::traits::{MEANS, class_of, traits};
 
 /// Kinds of quantiles: around the mean, around the last value by where it stands, around its level,
@@ -64,17 +64,23 @@ pub(super) struct Quantiles {
     pub(super) naive: [f32; 4],
 }
 
+/// What quantiles are placed around, and what they depend on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Scene {
+    newest: f32,
+    means: [f32; MEANS],
+    mean: f32,
+    scale: f32,
+    traits: [f32; FEATURES],
+    class: u8,
+}
+
 /// A forecast whose target has not come yet, with all that is needed to learn from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Waiting {
     due: u64,
     features: [f32; FEATURES],
-    traits: [f32; FEATURES],
-    newest: f32,
-    means: [f32; MEANS],
-    mean: f32,
-    scale: f32,
-    class: u8,
+    scene: Scene,
     hour: u8,
     kinds: [[f32; 4]; KINDS],
     mixed: [f32; 4],
@@ -186,18 +192,18 @@ impl Head {
     fn learn_from(&mut self, waiting: &Waiting, actual: f32) {
         self.seen = self.seen.saturating_add(1);
         self.learn_losses(waiting, actual);
-        let Waiting { newest, mean, scale, features, .. } = waiting;
+        let Scene { newest, mean, scale, .. } = waiting.scene;
         let moved = ((actual - newest) / scale).clamp(-FAR, FAR);
         let turn = usize::from(self.seen.is_multiple_of(2));
-        self.regressions[turn].learn(features, moved);
+        self.regressions[turn].learn(&waiting.features, moved);
         self.scale.learn((actual - mean).abs(), usize::from(waiting.hour));
-        self.learn_quantiles(waiting, actual);
+        self.learn_quantiles(&waiting.scene, actual);
         self.naive.learn(actual * actual - newest * newest);
         self.correct(waiting, actual);
     }
 
     fn learn_losses(&mut self, waiting: &Waiting, actual: f32) {
-        for (lost, mean) in self.means_lost.iter_mut().zip(&waiting.means) {
+        for (lost, mean) in self.means_lost.iter_mut().zip(&waiting.scene.means) {
             *lost = *lost * FORGET_MEANS + (actual - mean).abs();
         }
         let demand = actual * actual;
@@ -215,13 +221,13 @@ impl Head {
         self.is_mixed = self.seen >= YOUNG && self.mix_lost < bar * self.naive_lost;
     }
 
-    fn learn_quantiles(&mut self, waiting: &Waiting, actual: f32) {
-        let Waiting { newest, mean, scale, means, traits, .. } = waiting;
+    fn learn_quantiles(&mut self, scene: &Scene, actual: f32) {
+        let Scene { newest, means, mean, scale, traits, class } = scene;
         let [from_mean, from_newest, from_level] =
             [*mean, *newest, means[2]].map(|base| (actual - base) / scale);
         let step = self.step();
         self.around_mean.learn(from_mean, 1.5 * step);
-        self.by_class[usize::from(waiting.class)].learn(from_newest, 3.0 * step);
+        self.by_class[usize::from(*class)].learn(from_newest, 3.0 * step);
         self.around_level.learn(from_level, 3.0 * step);
         let steps = self.used.count(traits);
         let errors = [from_mean, from_mean, from_newest];
@@ -241,40 +247,46 @@ impl Head {
         #[expect(clippy::cast_precision_loss, reason = "at most ten")]
         let step = 0.02 * self.slower * self.stride as f32;
         for ((own, mixed), tau) in self.correction.iter_mut().zip(&waiting.mixed).zip(TAUS) {
-            *own += step * pull(tau, actual > mixed + waiting.scale * *own);
+            *own += step * pull(tau, actual > mixed + waiting.scene.scale * *own);
         }
     }
 
     /// Forecasts from now on; `usual` is what is usual then, `hour` its hour of the local day.
     pub(super) fn forecast(&mut self, now: &Now<'_>, usual: Option<f32>, hour: usize) {
         let past = now.past();
-        let newest = past.newest();
         let ahead = now.ahead(self.steps, usual);
         let about = self.scale.at(hour);
         let features = ahead.features.map(|own| (own / about.scale).clamp(-FAR, FAR));
-        let means = self.means(past, &ahead, &features, about.scale);
-        let mean = mixture::of_means(&means, &self.means_lost);
-        let traits = traits(past, &ahead, &means, mean, about);
-        let class = class_of(past.standing());
-        let kinds = self.kinds(&means, mean, about.scale, &traits, class, newest);
+        let scene = self.scene(now, &ahead, &features, about);
+        let kinds = self.kinds(&scene);
         let mixed = mixture::of_quantiles(&kinds, &self.kinds_lost).map(|own| own.max(0.0).sqrt());
         let corrected = self.corrected(&mixed, about.scale);
         self.latest = Some(Quantiles { mixed: corrected, naive: ascending(kinds[NAIVE]) });
         if past.back(0).is_some() && past.steps().is_multiple_of(self.stride as u64) {
-            self.waiting.push_back(Waiting {
-                due: past.steps() + self.steps as u64,
-                features,
-                traits,
-                newest,
-                means,
-                mean,
-                scale: about.scale,
-                class: u8::try_from(class).unwrap_or(0),
-                hour: u8::try_from(hour).unwrap_or(0),
-                kinds,
-                mixed,
-                corrected,
-            });
+            let due = past.steps() + self.steps as u64;
+            let hour = u8::try_from(hour).unwrap_or(0);
+            let waiting = Waiting { due, features, scene, hour, kinds, mixed, corrected };
+            self.waiting.push_back(waiting);
+        }
+    }
+
+    fn scene(
+        &self,
+        now: &Now<'_>,
+        ahead: &Ahead,
+        features: &[f32; FEATURES],
+        about: Usual,
+    ) -> Scene {
+        let past = now.past();
+        let means = self.means(past, ahead, features, about.scale);
+        let mean = mixture::of_means(&means, &self.means_lost);
+        Scene {
+            newest: past.newest(),
+            means,
+            mean,
+            scale: about.scale,
+            traits: traits(now, ahead, &means, mean, about),
+            class: class_of(past.standing()),
         }
     }
 
@@ -294,26 +306,19 @@ impl Head {
         [newest, levels[0], levels[1], ahead.usual, ahead.carried, ahead.yesterday, fast, slow]
     }
 
-    fn kinds(
-        &self,
-        means: &[f32; MEANS],
-        mean: f32,
-        scale: f32,
-        traits: &[f32; FEATURES],
-        class: usize,
-        newest: f32,
-    ) -> [[f32; 4]; KINDS] {
+    fn kinds(&self, scene: &Scene) -> [[f32; 4]; KINDS] {
+        let Scene { newest, means, mean, scale, traits, class } = scene;
         let around = |base: f32, own: [f32; 4]| own.map(|own| demand(base + scale * own));
         let [first, second, third] = self.slopes.each_ref().map(|slope| slope.at(traits));
         let last = newest * newest;
         [
-            around(mean, self.around_mean.0),
-            around(newest, self.by_class[class].0),
+            around(*mean, self.around_mean.0),
+            around(*newest, self.by_class[usize::from(*class)].0),
             around(means[2], self.around_level.0),
             self.naive.margins(TAUS).map(|margin| (last + margin).max(0.0)),
-            around(mean, first),
-            around(mean, second),
-            around(newest, third),
+            around(*mean, first),
+            around(*mean, second),
+            around(*newest, third),
         ]
     }
 
@@ -332,8 +337,8 @@ impl Head {
         let lost = self.kinds_lost.iter_mut().flatten();
         lost.chain([&mut self.mix_lost, &mut self.naive_lost]).for_each(|lost| *lost *= square);
         for waiting in &mut self.waiting {
-            let roots = waiting.means.iter_mut().chain(&mut waiting.mixed);
-            let roots = roots.chain([&mut waiting.newest, &mut waiting.mean, &mut waiting.scale]);
+            let Scene { newest, means, mean, scale, traits: _, class: _ } = &mut waiting.scene;
+            let roots = means.iter_mut().chain(&mut waiting.mixed).chain([newest, mean, scale]);
             roots.for_each(|root| *root *= factor);
             let demands = waiting.kinds.iter_mut().flatten().chain(&mut waiting.corrected);
             demands.for_each(|demand| *demand *= square);

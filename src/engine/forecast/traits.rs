@@ -4,8 +4,7 @@
 //! at that time, and where the value stands in its range. All in units of the forecast's scale and
 //! clamped, so that none of them carries a quantile away.
 
-use crate::engine::forecast::features::Ahead;
-use crate::engine::forecast::past::Past;
+use crate::engine::forecast::features::{Ahead, Now};
 use crate::engine::forecast::regression::FEATURES;
 use crate::engine::forecast::scale::Usual;
 
@@ -17,24 +16,25 @@ pub(super) const MEANS: usize = 8;
 const CLASSES: [f32; 7] = [0.04, 0.12, 0.25, 0.45, 0.65, 0.85, 0.95];
 
 /// The class of a standing, 0..8; the first where there is no range.
-pub(super) fn class_of(standing: Option<f32>) -> usize {
+pub(super) fn class_of(standing: Option<f32>) -> u8 {
     let standing = standing.unwrap_or(0.0);
-    CLASSES.iter().filter(|bound| standing > **bound).count()
+    CLASSES.iter().map(|bound| u8::from(standing > *bound)).sum()
 }
 
 /// The traits of a forecast of `mean` from `means`; the first is the constant one.
 pub(super) fn traits(
-    past: &Past,
+    now: &Now<'_>,
     ahead: &Ahead,
     means: &[f32; MEANS],
     mean: f32,
     about: Usual,
 ) -> [f32; FEATURES] {
+    let past = now.past();
     let per_scale = 1.0 / about.scale;
     let from_mean = |value: f32, low: f32, high: f32| ((value - mean) * per_scale).clamp(low, high);
     let spread = |size: f32, most: f32| (size * per_scale).min(most);
     let [newest, _, level, usual, carried, yesterday, fast, slow] = *means;
-    let [minutes, half_hour] = past.unrest();
+    let [minutes, half_hour] = now.unrest();
     let standing = past.standing().unwrap_or(0.0);
     let apart: f32 =
         [newest, level, carried, fast, slow].iter().map(|own| (own - mean).abs()).sum::<f32>()
