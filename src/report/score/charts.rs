@@ -111,7 +111,8 @@ pub(super) fn reliable(scores: &Scores, summaries: &[Summary]) -> String {
 }
 
 fn shares(title: &str, low: f64) -> Axis {
-    let low = (low * 10.0).floor() / 10.0;
+    // A hair below a tick is drawn on it.
+    let low = (low * 10.0 + 0.2).floor() / 10.0;
     let ticks = (0..=10_u32).map(|tenth| f64::from(tenth) / 10.0).filter(|at| *at >= low - 1e-9);
     let ticks = ticks.map(|at| (at, number(at, 1))).collect();
     Axis { title: title.to_owned(), range: (low, 1.0), ticks, log: false }
