@@ -32,6 +32,8 @@ import series as recorded  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESCALE = "prescale"
+# Of a file in a folder of traces: less has no week, and too few days after the warm-up.
+DAYS_MIN = 7
 
 
 def main():
@@ -41,11 +43,11 @@ def main():
         print("self-test: ok")
         return 0
     loss.self_test()
-    chosen = [recorded.read(path) for path in files(options)] or [recorded.synthetic()]
+    chosen = series_of(options)
     if options.series:
         chosen = [one for one in chosen if any(word in one.name for word in options.series)]
     if not chosen:
-        sys.exit(f"compare: no series is named like {options.series}")
+        sys.exit(f"compare: no series is left, --series {options.series}")
     options.work.mkdir(parents=True, exist_ok=True)
     kept = Kept(options.work / "forecasts.jsonl")
     forecast_all(chosen, options, kept)
@@ -60,7 +62,7 @@ def main():
     if options.write_docs:
         report.write_docs(ROOT / "docs" / "forecast-comparison.md", table)
     for fault in table["disagreements"]:
-        print(f"compare: {fault}", file=sys.stderr)
+        tell(fault)
     return 1 if table["disagreements"] else 0
 
 
@@ -123,19 +125,34 @@ def parse_options():
     return options
 
 
-def files(options):
-    """The files asked for, else those of `$PRESCALE_TRACES`."""
+def series_of(options):
+    """The files asked for, else what fits in $PRESCALE_TRACES, else a synthetic series."""
     folder = os.environ.get("PRESCALE_TRACES")
-    if options.files or not folder:
-        if not options.files:
-            print(
-                "compare: no FILE and no $PRESCALE_TRACES: a synthetic series stands in",
-                file=sys.stderr,
-            )
-        return options.files
-    return sorted(
-        path for path in Path(folder).iterdir() if path.name.endswith((".csv", ".csv.gz"))
-    )
+    try:
+        if options.files:
+            return [recorded.read(path) for path in options.files]
+        paths = sorted(Path(folder).iterdir()) if folder else []
+    except (OSError, ValueError) as error:
+        sys.exit(f"compare: {error}")
+    if not folder:
+        tell("no FILE and no $PRESCALE_TRACES: a synthetic series stands in")
+        return [recorded.synthetic()]
+    found = []
+    for path in paths:
+        if path.name.endswith((".csv", ".csv.gz")):
+            try:
+                found.append(recorded.read(path))
+                if len(found[-1].values) < DAYS_MIN * recorded.STEPS_PER_DAY - 1:
+                    found.pop()
+                    tell(f"left out: {path}: shorter than {DAYS_MIN} days")
+            except (OSError, ValueError) as error:
+                tell(f"left out: {error}")
+    return found
+
+
+def tell(words):
+    """To whoever watches; standard output is for the tables."""
+    print(f"compare: {words}", file=sys.stderr)
 
 
 class Kept:

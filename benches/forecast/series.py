@@ -64,7 +64,10 @@ def read(path):
         column = next((name for name in ("requests", "value") if name in names), None)
         if column is None or "timestamp" not in names:
             raise ValueError(f"{path}: columns {names}, want timestamp and requests or value")
-        pairs = [(int(float(row["timestamp"])), float(row[column] or "nan")) for row in rows]
+        try:
+            pairs = [(int(float(row["timestamp"])), float(row[column] or "nan")) for row in rows]
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: line {rows.line_num}: {error}") from error
     stamps = np.array([stamp for stamp, _ in pairs])
     values = np.array([value for _, value in pairs])
     if len(stamps) < 2 or (np.diff(stamps) <= 0).any():
