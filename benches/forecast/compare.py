@@ -181,7 +181,7 @@ def key(model, one, block):
     versions = [metadata.version(package) for package in model.packages]
     parts = [
         model.name,
-        models.REVISION,
+        model.revision,
         versions,
         one.digest(),
         block.origins,
