@@ -80,6 +80,13 @@ fn made_up(
     let sizes = sizes(tokens, Sizes { prompt, output, ..Sizes::default() });
     let Sizes { prompt, output, .. } = sizes;
     let one = Arrival { at: std::time::Duration::ZERO, prompt, cached: 0, output };
-    let pod_rate = POD_SHARE * knee(settings, &[one; 64]);
+    let knee = knee(settings, &[one; 64]);
+    if !(knee.is_finite() && knee > 0.0) {
+        return Err(Error::NoKnee {
+            profile: settings.profile.name.clone(),
+            history: name.to_owned(),
+        });
+    }
+    let pod_rate = POD_SHARE * knee;
     Ok(generate(name, Parameters { pod_rate, days }, Some(sizes))?)
 }

@@ -34,7 +34,16 @@ use crate::report::backtest::{html, json, table};
 const WIDTH: u16 = 120;
 
 /// Tokens of one request at most: the longest contexts served today have ten million.
-const TOKENS_MAX: i64 = 10_000_000;
+const TOKENS_MAX: u32 = 10_000_000;
+
+/// Seeds at most: all that chance has to say.
+const SEEDS_MAX: NonZero<u32> = NonZero::<u32>::MIN.saturating_add(999);
+
+/// The largest seed: JSON's numbers are exact up to it.
+const SEED_MAX: u64 = 1 << 53;
+
+/// Runs at the same time at most: more than any machine has cores.
+const THREADS_MAX: NonZero<usize> = NonZero::<usize>::MIN.saturating_add(4095);
 
 /// How the result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -68,14 +77,16 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL", requires = "query", help_heading = "History")]
     prometheus_url: Option<String>,
     /// The query whose value is arrivals per second, asked in steps of a minute
-    #[arg(long, value_name = "PROMQL", requires = "prometheus_url", help_heading = "History")]
+    #[arg(long, conflicts_with_all = ["trace", "generate"], value_parser = parse::query)]
+    #[arg(value_name = "PROMQL", help_heading = "History")]
     query: Option<String>,
     /// How far back
     #[arg(long, default_value = "14d", value_parser = parse::range)]
+    #[arg(conflicts_with_all = ["trace", "generate"], allow_hyphen_values = true)]
     #[arg(value_name = "DURATION", help_heading = "History")]
     range: Duration,
     /// Where it ends, such as 2026-01-31T00:00:00Z [default: now]
-    #[arg(long, requires = "prometheus_url", value_parser = parse::instant)]
+    #[arg(long, conflicts_with_all = ["trace", "generate"], value_parser = parse::instant)]
     #[arg(value_name = "RFC3339", help_heading = "History")]
     until: Option<Timestamp>,
     /// Replay a made-up history; --list-generators names them
@@ -83,8 +94,8 @@ pub(super) struct Args {
     #[arg(value_parser = words::generators())]
     generate: Option<String>,
     /// Days of a made-up history [default: the generator's own length]
-    #[arg(long, requires = "generate", value_parser = parse::positive)]
-    #[arg(value_name = "DAYS", help_heading = "History")]
+    #[arg(long, conflicts_with_all = ["trace", "prometheus_url"], value_parser = parse::days)]
+    #[arg(allow_negative_numbers = true, value_name = "DAYS", help_heading = "History")]
     days: Option<f64>,
     /// What the rate of the history is multiplied by
     #[arg(long, default_value = "1", value_parser = parse::positive)]
@@ -92,17 +103,17 @@ pub(super) struct Args {
     rate_scale: f64,
     /// Prompt tokens of a request where the history does not say [default: 1000, or the
     /// generator's own]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=TOKENS_MAX))]
-    #[arg(value_name = "N", help_heading = "History")]
+    #[arg(long, value_parser = parse::whole(1, TOKENS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "History")]
     prompt_tokens: Option<u32>,
     /// Output tokens of a request where the history does not say [default: 200, or the generator's
     /// own]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=TOKENS_MAX))]
-    #[arg(value_name = "N", help_heading = "History")]
+    #[arg(long, value_parser = parse::whole(1, TOKENS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "History")]
     output_tokens: Option<u32>,
     /// Share of each prompt that a warm prefix cache answers
     #[arg(long, default_value = "0", value_parser = parse::share)]
-    #[arg(value_name = "SHARE", help_heading = "History")]
+    #[arg(allow_negative_numbers = true, value_name = "SHARE", help_heading = "History")]
     prefix_hit: Ratio,
 
     /// The engine and its GPUs: one of --list-profiles, or a YAML file
@@ -111,39 +122,39 @@ pub(super) struct Args {
     profile: Profile,
     /// From creation to serving in the mean: a duration, or hot (5s), warm (100s), cold (420s)
     #[arg(long, default_value = "100s", value_parser = parse::cold_start)]
-    #[arg(value_name = "DURATION", help_heading = "World")]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "World")]
     cold_start: ColdStart,
     /// How requests are spread over replicas
     #[arg(long, value_enum, default_value = "least-load", help_heading = "World")]
     routing: Spread,
     /// How long the gateway holds a request while no replica serves; 0: refused at once
     #[arg(long, default_value = "5m", value_parser = parse::hold)]
-    #[arg(value_name = "DURATION", help_heading = "World")]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "World")]
     hold: Duration,
     /// Replicas that serve at the beginning [default: the need of the first minute]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(REPLICAS_MAX)))]
-    #[arg(value_name = "N", help_heading = "World")]
+    #[arg(long, value_parser = parse::whole(0, REPLICAS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "World")]
     initial_replicas: Option<u32>,
     /// Fewest replicas [default: 1]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(REPLICAS_MAX)))]
-    #[arg(value_name = "N", help_heading = "World")]
+    #[arg(long, value_parser = parse::whole(0, REPLICAS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "World")]
     min_replicas: Option<u32>,
     /// Most replicas [default: twice the need of the busiest minute]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(REPLICAS_MAX)))]
-    #[arg(value_name = "N", help_heading = "World")]
+    #[arg(long, value_parser = parse::whole(1, REPLICAS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "World")]
     max_replicas: Option<u32>,
 
     /// Objective: time to first token
     #[arg(long, default_value = "3s", value_parser = parse::objective)]
-    #[arg(value_name = "DURATION", help_heading = "Goal")]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "Goal")]
     ttft: Duration,
     /// Objective: time per output token after the first
     #[arg(long, default_value = "100ms", value_parser = parse::objective)]
-    #[arg(value_name = "DURATION", help_heading = "Goal")]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "Goal")]
     tpot: Duration,
     /// Share of the requests that should meet both
     #[arg(long, default_value = "0.99", value_parser = parse::target)]
-    #[arg(value_name = "SHARE", help_heading = "Goal")]
+    #[arg(allow_negative_numbers = true, value_name = "SHARE", help_heading = "Goal")]
     slo_target: f64,
     /// Money per GPU-hour
     #[arg(long, value_parser = parse::positive, allow_negative_numbers = true)]
@@ -167,15 +178,16 @@ pub(super) struct Args {
     #[arg(help_heading = "Comparison")]
     metadata: Vec<(String, String)>,
     /// How often each policy is run, with other arrivals and cold starts
-    #[arg(long, default_value = "3", value_parser = parse::seeds)]
-    #[arg(value_name = "N", help_heading = "Comparison")]
+    #[arg(long, default_value = "3", value_parser = parse::whole(NonZero::<u32>::MIN, SEEDS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "Comparison")]
     seeds: NonZero<u32>,
     /// The first of the seeds
-    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u64).range(..=1 << 53))]
-    #[arg(value_name = "N", help_heading = "Comparison")]
+    #[arg(long, default_value = "1", value_parser = parse::whole(0, SEED_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "Comparison")]
     seed: u64,
     /// Runs at the same time; changes no result [default: one per core]
-    #[arg(long, value_name = "N", help_heading = "Comparison")]
+    #[arg(long, value_parser = parse::whole(NonZero::<usize>::MIN, THREADS_MAX))]
+    #[arg(allow_negative_numbers = true, value_name = "N", help_heading = "Comparison")]
     threads: Option<NonZero<usize>>,
 
     /// How the result is written

@@ -32,6 +32,13 @@ impl Page {
                 format!("--html {}: folder {} is not there", path.display(), folder.display());
             return Err(Usage(text).into());
         }
+        let is_file = path.is_file() || !path.exists();
+        let tried = is_file.then(|| Builder::new().tempfile_in(folder));
+        if let Some(Err(error)) = tried {
+            let (place, why) = (folder.display(), error.kind());
+            let text = format!("--html {}: no file can be made in {place}: {why}", path.display());
+            return Err(Usage(text).into());
+        }
         Ok(Self(path))
     }
 

@@ -22,8 +22,8 @@ const STAGE_POINTS: u32 = 1440;
 /// How often one stage is asked.
 const ATTEMPTS: u32 = 6;
 
-/// How often a server is asked that never answered and refuses to: all waits together are 3 s, as long
-/// as a proxy beside us needs to start.
+/// How often a server is asked that never answered and refuses to, or answers something else: all waits
+/// together are 3 s, as long as a proxy beside us needs to start.
 const ATTEMPTS_UNMET: u32 = 3;
 
 /// Longest wait between two attempts of our own making: all waits together are 46 s, longer than a
@@ -93,6 +93,7 @@ const fn hint(kind: FaultKind) -> &'static str {
         FaultKind::ClientError => " (is it a valid query, and the URL that of a Prometheus API?)",
         FaultKind::TooLarge => " (does the query have many series? use sum(..))",
         FaultKind::Forbidden => " (are the credentials right?)",
+        FaultKind::BadResponse => " (is the URL that of a Prometheus API?)",
         FaultKind::Dns
         | FaultKind::AddressRefused
         | FaultKind::ConnectRefused
@@ -102,7 +103,6 @@ const fn hint(kind: FaultKind) -> &'static str {
         | FaultKind::Overloaded
         | FaultKind::ServerError
         | FaultKind::Redirect
-        | FaultKind::BadResponse
         | FaultKind::TooManySeries
         | FaultKind::Empty
         | FaultKind::NotFinite
@@ -164,15 +164,16 @@ fn stages(window: Window) -> Vec<Stage> {
 }
 
 /// One stage, asked again for a while when that may help: its series, if there is one, and whether
-/// the server said that something may be missing. One that was never `met` and is not there most likely
-/// has another address: nobody waits long for that.
+/// the server said that something may be missing. One that was never `met` and is not there, or is no
+/// Prometheus, most likely has another address: nobody waits long for that.
 async fn patiently(
     datasource: &Datasource,
     clock: &Clock,
     (query, stage, step): (&str, Stage, Duration),
     met: bool,
 ) -> Result<(Option<RawSeries>, bool), Error> {
-    let absent = |kind| matches!(kind, FaultKind::Dns | FaultKind::ConnectRefused);
+    let absent =
+        |kind| matches!(kind, FaultKind::Dns | FaultKind::ConnectRefused | FaultKind::BadResponse);
     let most = |kind| if absent(kind) && !met { ATTEMPTS_UNMET } else { ATTEMPTS };
     let mut wait = Duration::from_secs(1);
     let mut attempt = 1;

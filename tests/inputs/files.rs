@@ -205,7 +205,7 @@ fn what_cannot_be_used_is_refused_with_line_column_and_value() {
     let counts = |rows: &str| format!("timestamp,requests\n{rows}");
     let requests = |rows: &str| format!("arrival_ms,prompt_tokens,output_tokens\n{rows}");
     let rows = [
-        (String::new(), "neither arrival_ms nor timestamp is among"),
+        (String::new(), "it is empty, or its first line is; accepted are arrival_ms"),
         ("a,b\n1,2\n".to_owned(), "neither arrival_ms nor timestamp is among \"a, b\""),
         ("timestamp,tokens\n1,2\n".to_owned(), "neither requests nor value"),
         ("timestamp,arrival_ms\n1,2\n".to_owned(), "both arrival_ms and timestamp"),
@@ -256,6 +256,7 @@ fn what_cannot_be_opened_or_is_cut_off_is_told() {
     let whole = packed(format!("timestamp,requests\n{rows}").as_bytes());
     let cut = read(&whole[..whole.len() / 2]).unwrap_err();
     assert!(told(&cut).contains("cannot be read after line "), "{}", told(&cut));
+    assert!(told(&cut).ends_with("its gzip'd content is cut off or damaged"), "{}", told(&cut));
     let mut broken = whole.clone();
     let middle = broken.len() / 2;
     broken[middle..middle + 40].fill(0xaa);

@@ -137,7 +137,7 @@ async fn check(first: Vec<Reply>, expected: Result<usize, (usize, &str)>) {
 async fn a_server_that_is_busy_for_a_while_is_asked_again() {
     let wait = Reply::Answer(429, vec![("Retry-After".to_owned(), "20".to_owned())], Vec::new());
     check(vec![wait.clone(), wait], Ok(4)).await;
-    check(vec![Reply::status(503), Reply::status(500), Reply::Close], Ok(5)).await;
+    check(vec![Reply::status(503), Reply::Close, Reply::status(500)], Ok(5)).await;
     check(vec![Reply::CutOff(b"{".to_vec())], Ok(3)).await;
     check(vec![Reply::status(502); 5], Ok(7)).await;
 }
@@ -146,6 +146,8 @@ async fn a_server_that_is_busy_for_a_while_is_asked_again() {
 async fn a_stage_that_stays_unanswered_is_named() {
     let stage = "2026-01-03T00:01:00Z to 2026-01-04T00:00:00Z was not answered: server error";
     check(vec![Reply::status(500); 6], Err((6, stage))).await;
+    let page = "answer not understood (is the URL that of a Prometheus API?)";
+    check(vec![Reply::ok("<html>Log in</html>"); 3], Err((3, page))).await;
     let well = |request: &Request| matrix(&[series(request, "", |_| "1".to_owned())]);
     let server = Server::start(move |request| match request.form["start"].as_str() {
         "1767484860.000" => Reply::status(401),

@@ -102,7 +102,7 @@ pub enum InputError {
         problem: &'static str,
     },
     /// The Prometheus cannot be asked.
-    #[error("the Prometheus cannot be asked")]
+    #[error("--prometheus-url cannot be asked")]
     Datasource(#[source] config::Error),
     /// The Prometheus did not give the history.
     #[error("the history cannot be read")]

@@ -23,6 +23,9 @@ pub fn read_file(path: &Path, sizes: Sizes) -> Result<Recorded, InputError> {
         (Some(_), Some(_)) => {
             return Err(columns(&table, "both arrival_ms and timestamp are there".to_owned()));
         }
+        (None, None) if table.names().iter().all(String::is_empty) => {
+            return Err(columns(&table, "it is empty, or its first line is".to_owned()));
+        }
         (None, None) => {
             let found = shown(table.names().join(", ").as_bytes());
             let problem = format!("neither arrival_ms nor timestamp is among {found:?}");

@@ -1,9 +1,14 @@
 //! Shapes by name, as something to replay.
 
+use std::ops::RangeInclusive;
+
 use crate::backtest::input::error::InputError;
 use crate::backtest::input::recorded::{Origin, Recorded};
 use crate::backtest::input::sizes::Sizes;
 use crate::engine::replay::shapes::{BEGINS, Parameters, SHAPES};
+
+/// Lengths in days: some minutes, of which the report still tells something, to what anybody replays.
+pub const DAYS: RangeInclusive<f64> = 0.01..=400.0;
 
 /// Name of every shape, and one line about it.
 pub fn shapes() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -30,7 +35,7 @@ pub fn generate(
         let problem = "is not above 0 and at most 10000 requests per second";
         return Err(refused("rate of one pod", pod_rate, problem));
     }
-    if let Some(days) = days.filter(|days| !(0.01..=400.0).contains(days)) {
+    if let Some(days) = days.filter(|days| !DAYS.contains(days)) {
         return Err(refused("days", days, "is not from 0.01 to 400"));
     }
     let (prompt, output) = shape.sizes;
@@ -39,7 +44,7 @@ pub fn generate(
     let keep = shape.published || sizes.is_none();
     let mut notes = vec![shape.about.to_owned()];
     if shape.published {
-        notes.push(format!("rates and sizes as published: {prompt} in, {output} out"));
+        notes.push(format!("length, rates and sizes as published: {prompt} in, {output} out"));
     } else {
         notes.push(format!("heights in pods that carry {pod_rate:.3} requests/s each"));
     }

@@ -124,7 +124,7 @@ fn notes(window: Window, history: &History) -> Vec<String> {
     }
     if history.partial > 0 {
         let stages = history.partial;
-        notes.push(format!("the server said of {stages} days that something may be missing"));
+        notes.push(format!("the server said {stages} times that something may be missing"));
     }
     notes.push("rates are rounded to requests by chance, right in the mean".to_owned());
     notes

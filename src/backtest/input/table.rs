@@ -144,11 +144,20 @@ fn fault(path: &Path, line: u64, error: csv::Error) -> InputError {
     }
     let not_text = matches!(error.kind(), ErrorKind::Utf8 { .. });
     let source = if let ErrorKind::Io(source) = error.into_kind() {
-        source
+        unpacked(source)
     } else {
         io::Error::other(if not_text { "not text in UTF-8" } else { "not a CSV file" })
     };
     InputError::Read { path, line, source }
+}
+
+/// Of a plain file none of these kinds comes: only what was packed has an end that can be missing.
+fn unpacked(error: io::Error) -> io::Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    if matches!(error.kind(), UnexpectedEof | InvalidData | InvalidInput) {
+        return io::Error::new(error.kind(), "its gzip'd content is cut off or damaged");
+    }
+    error
 }
 
 /// A reader that refuses to give more, or longer lines, than a trace has.

@@ -1,11 +1,14 @@
 //! Words of `prescale backtest` to values, with what is accepted when they are none.
 
-use std::num::NonZero;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::DateTime;
 
+use crate::backtest::input::DAYS;
 use crate::engine::replay::profile::ColdStart;
 use crate::engine::units::{Ratio, Timestamp};
 use crate::spec;
@@ -63,20 +66,43 @@ pub(super) fn share(text: &str) -> Result<Ratio, String> {
     }
 }
 
-/// A number above 0, at most a million.
+/// A number from a millionth to a million.
 pub(super) fn positive(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|number: &f64| (1e-6..=1e6).contains(number))
-        .ok_or_else(|| "must be a number above 0, at most 1000000".to_owned())
+    number(text, 1e-6..=1e6)
 }
 
-/// How many seeds: 1 to 1000, all that chance has to say.
-pub(super) fn seeds(text: &str) -> Result<NonZero<u32>, String> {
+/// Days of a made-up history, as many as [`DAYS`].
+pub(super) fn days(text: &str) -> Result<f64, String> {
+    number(text, DAYS)
+}
+
+fn number(text: &str, range: RangeInclusive<f64>) -> Result<f64, String> {
+    let (from, to) = (*range.start(), *range.end());
     text.parse()
         .ok()
-        .filter(|count: &NonZero<u32>| count.get() <= 1000)
-        .ok_or_else(|| "must be a whole number from 1 to 1000".to_owned())
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("must be a number from {from} to {to}"))
+}
+
+/// A whole number from `from` to `to`.
+pub(super) fn whole<T>(from: T, to: T) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Display + Copy,
+{
+    move |text| {
+        text.parse()
+            .ok()
+            .filter(|number| (from..=to).contains(number))
+            .ok_or_else(|| format!("must be a whole number from {from} to {to}"))
+    }
+}
+
+/// A query; there is none that says nothing.
+pub(super) fn query(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("must be a query such as sum(rate(vllm:request_success_total[2m]))".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// `KEY=VALUE`.

@@ -71,9 +71,16 @@ fn read(path: &Path) -> Result<Profile, String> {
     file.take(PROFILE_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    let profile: Profile = serde_saphyr::from_str(&text).map_err(|error| {
-        format!("is not a profile: {}", crate::report::one_line(&error.to_string()))
-    })?;
+    let profile: Profile = serde_saphyr::from_str(&text).map_err(|error| not_one(&error))?;
     profile.validate().map_err(|faults| faults.join("; "))?;
     Ok(profile)
+}
+
+/// What the parser says, without the excerpt that it draws below.
+fn not_one(error: &serde_saphyr::Error) -> String {
+    let message = error.without_snippet().to_string();
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.split(", set DuplicateKeyPolicy").next().unwrap_or(line);
+    let line = crate::report::one_line(line.strip_prefix("error: ").unwrap_or(line));
+    format!("is not a profile: {line}")
 }

@@ -41,6 +41,10 @@ pub fn knee(settings: &Settings, sample: &[Arrival]) -> f64 {
     let mut begun: Option<(u64, Duration)> = None;
     while now < LONGEST {
         refill(&mut replica, &mut mix, now);
+        if replica.in_flight() == 0 && sample.len() <= WAITING {
+            // All of the mix was offered, and none of it fits.
+            return 0.0;
+        }
         now += STEP;
         events.clear();
         replica.advance(now, &mut events);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::engine::numeric::count;
 use crate::engine::observation::{Observation, PodObservation, Role};
 use crate::engine::signals::outlier::{self, Outlier};
-use crate::engine::signals::pod::{Freshness, PodReading, change, rate_of};
+use crate::engine::signals::pod::{Freshness, PodReading, change, rate_of, trust};
 use crate::engine::signals::totals::Total;
 use crate::engine::units::Timestamp;
 
@@ -120,7 +120,7 @@ fn total(mut values: Vec<f64>, ready: u32) -> Total {
 /// flight more than before. Never less than none: what a crash or its clients aborted would be taken
 /// from what came to the others. Of a pod that was born within the window, those before its first
 /// sample show as what was in flight then, and in the rest of the window none came. Gauges that are
-/// not believed count for nothing.
+/// not believed count for nothing; of a newborn pod whose gauges cannot be read nothing is known.
 fn came(pod: &Pod<'_>, fresh: Freshness) -> Option<f64> {
     let roles = [Role::Arrivals, Role::Finished];
     let shown =
@@ -134,25 +134,24 @@ fn came(pod: &Pod<'_>, fresh: Freshness) -> Option<f64> {
     }
     let counted =
         rate_of(pod.seen, counter, fresh).unwrap_or(0.0) * sampled(pod.seen, counter, fresh);
-    let now: f64 = inside.iter().filter_map(|role| newest(pod.seen, *role, fresh.now)).sum();
-    Some((counted + now) / fresh.rate_window.as_secs_f64())
+    let there = inside.iter().filter(|role| pod.seen.roles.contains_key(role));
+    let now: Option<f64> = there.map(|role| newest(pod.seen, *role, fresh.now)).sum();
+    Some((counted + now?) / fresh.rate_window.as_secs_f64())
 }
 
 /// Seconds that the samples within the window reach.
 fn sampled(pod: &PodObservation, role: Role, fresh: Freshness) -> f64 {
-    let series = pod.roles.get(&role).map_or(&[][..], |found| &found.series);
+    let series = pod.roles.get(&role).map(|found| trust(role, found, fresh.now));
     let reach = |(first, last): (Timestamp, Timestamp)| last.since(first).as_secs_f64();
-    let spans = series.iter().filter_map(|series| {
+    let spans = series.iter().flatten().filter_map(|series| {
         Some((series.first_since(fresh.rates_from())?.at, series.latest()?.at))
     });
     spans.map(reach).fold(0.0, f64::max)
 }
 
 fn newest(pod: &PodObservation, role: Role, now: Timestamp) -> Option<f64> {
-    let series = &pod.roles.get(&role)?.series;
-    let values =
-        series.iter().filter_map(|series| series.latest_within(now, Duration::from_mins(5)));
-    Some(values.map(|sample| sample.value.clamp(0.0, f64::MAX)).sum())
+    let series = trust(role, pod.roles.get(&role)?, now);
+    series.iter().map(|series| Some(series.latest()?.value)).sum()
 }
 
 #[cfg(test)]
@@ -232,6 +231,13 @@ mod tests {
             (Role::Finished, &[(15, 0.0), (0, 2.0)]),
         ];
         check("a pod that was just born", vec![pod(Some(20), born)], 30.0);
+        // A driver's blank is no queue, and says nothing of what came.
+        let blank: &[(Role, &[(u32, f64)])] = &[
+            (Role::Waiting, &[(15, 0.0), (0, 9_223_372_036_854_775_794.0)]),
+            (Role::Running, &[(0, -1.0)]),
+            (Role::Finished, &[(15, 0.0), (0, 0.0)]),
+        ];
+        check("poison of a newborn", vec![pod(Some(20), blank), pod(Some(3600), full)], 72.0);
         // In flight 300 and gone: nobody counted them, and the other's requests still came.
         let gone: Vec<_> = TIMES.map(|back| (back, if back > 30 { 300.0 } else { 0.0 })).to_vec();
         let crashed: &[(Role, &[(u32, f64)])] =

@@ -153,7 +153,7 @@ impl PodReading {
 }
 
 /// The usable samples of every series of a role.
-fn trust(role: Role, found: &RoleSeries, now: Timestamp) -> Vec<Series> {
+pub(super) fn trust(role: Role, found: &RoleSeries, now: Timestamp) -> Vec<Series> {
     found.series.iter().map(|series| series.trusted(now, &sane(role))).collect()
 }
 
