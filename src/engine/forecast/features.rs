@@ -8,7 +8,7 @@ use crate::engine::forecast::past::{DAYS, Past};
 use crate::engine::forecast::regression::FEATURES;
 
 /// Steps back whose values are features: dense where oscillations of minutes show, to 48.
-const LAGS: [usize; 10] = [1, 2, 4, 6, 8, 12, 16, 24, 32, 48];
+const LAGS: [usize; 7] = [1, 2, 4, 8, 16, 32, 48];
 /// Today may be at most this many times as large as an earlier day when that day's changes are
 /// carried over to it, and as many times as small.
 const ALIKE: f32 = 2.0;
@@ -25,14 +25,14 @@ pub(super) struct Now<'a> {
     then: [Option<f32>; DAYS],
     /// What is usual now, once a day was seen.
     usual: Option<f32>,
-    shared: [f32; 14],
+    shared: [f32; 11],
     unrest: [f32; 2],
 }
 
 impl<'a> Now<'a> {
     pub(super) fn new(past: &'a Past, days_back: &'a [usize; DAYS], usual: Option<f32>) -> Self {
         let newest = past.newest();
-        let mut shared = [0.0; 14];
+        let mut shared = [0.0; 11];
         for (feature, level) in shared.iter_mut().zip(past.levels()) {
             *feature = level - newest;
         }
@@ -65,12 +65,11 @@ impl<'a> Now<'a> {
         features[4] = then - newest;
         features[5] = now - newest;
         features[6] = from_newest(yesterday);
-        features[7] = from_newest(self.past.back(self.days_back[0]));
-        features[8] = from_newest(later(DAYS - 1).and_then(|back| self.past.back(back)));
-        features[9..19].copy_from_slice(&self.shared[4..]);
-        features[19] = from_newest(later(0).and_then(|back| self.past.around(back)));
-        features[20] = from_newest(self.then[0]);
-        features[21..].copy_from_slice(&days.means);
+        features[7] = from_newest(later(DAYS - 1).and_then(|back| self.past.back(back)));
+        features[8..15].copy_from_slice(&self.shared[4..]);
+        features[15] = from_newest(later(0).and_then(|back| self.past.around(back)));
+        features[16] = from_newest(self.then[0]);
+        features[17..].copy_from_slice(&days.means);
         Ahead {
             features,
             usual: then,
@@ -104,14 +103,25 @@ impl<'a> Now<'a> {
 
     /// The largest value of yesterday within some minutes of then, and of all days kept.
     fn burst(&self, steps: usize) -> Option<(f32, f32)> {
-        let near = |day: usize, by: usize| {
-            let back = (self.days_back[day] + 5).checked_sub(steps + by);
-            back.and_then(|back| self.past.back(back))
-        };
-        let yesterday = (0..=10).filter_map(|by| near(0, by)).reduce(f32::max)?;
-        let others = (1..DAYS).flat_map(|day| [2, 5, 8].map(|by| near(day, by)));
-        let week = others.flatten().fold(yesterday, f32::max);
+        let yesterday = self.most(0, steps, 2)?;
+        let mut week = yesterday;
+        for day in 1..DAYS {
+            week = self.most(day, steps, 5).map_or(week, |most| most.max(week));
+        }
         Some((yesterday, week))
+    }
+
+    /// The largest value of every `apart`-th step within five of that time, so many days ago.
+    fn most(&self, day: usize, steps: usize, apart: usize) -> Option<f32> {
+        let first = (self.days_back[day] + 5).checked_sub(steps)?;
+        let mut most: Option<f32> = None;
+        let mut by = apart / 2;
+        while by <= 10 {
+            let value = first.checked_sub(by).and_then(|back| self.past.back(back));
+            most = value.map_or(most, |value| Some(most.map_or(value, |most| most.max(value))));
+            by += apart;
+        }
+        most
     }
 }
 
@@ -144,8 +154,8 @@ impl Ahead {
     pub(super) fn discord(&self) -> f32 {
         let [newest_to_usual, now_to_usual] = [self.features[4], self.features[5]];
         let usual = newest_to_usual - now_to_usual;
-        let yesterday = self.features[19] - self.features[20];
-        let days = self.features[22];
+        let yesterday = self.features[15] - self.features[16];
+        let days = self.features[18];
         (yesterday - usual).abs().midpoint((days - usual).abs())
     }
 }

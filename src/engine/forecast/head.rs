@@ -13,7 +13,7 @@ use crate::engine::forecast::features::{Ahead, Now};
 use crate::engine::forecast::mixture;
 use crate::engine::forecast::naive::Naive;
 use crate::engine::forecast::past::Past;
-use crate::engine::forecast::quantiles::{Slope, TAUS, Tracker, Use, pinball, pull};
+use crate::engine::forecast::quantiles::{Slope, TAUS, TRAITS, Tracker, Use, pinball, pull};
 use crate::engine::forecast::regression::{FEATURES, Regression};
 use crate::engine::forecast::scale::{Scale, Usual};
 use crate::engine::forecast::traits::{MEANS, class_of, traits};
@@ -36,13 +36,15 @@ const FORGET_KINDS: f32 = 0.9995;
 const REGRESSIONS: [f32; 2] = [0.5, 3.0];
 /// Features over the scale are clamped to this: what is further away is just far.
 const FAR: f32 = 20.0;
-/// At most about so many forecasts wait for what they foresaw: longer horizons learn from every
-/// second, fourth, tenth of theirs, which follow each other closely.
-const WAITING: usize = 10;
+/// At most so many forecasts wait for what they foresaw: longer horizons learn from every second,
+/// fourth, twelfth of theirs, which follow each other closely.
+const WAITING: usize = 8;
+/// Horizons up to this learn from a few more: theirs are the ones that most is asked of.
+const NEAR: usize = 20;
 /// The mix replaces last value + conformal when it has lost this much less, and is replaced by it
 /// when it has lost this much more.
-const EARNED: f32 = 0.97;
-const LOST: f32 = 1.02;
+const EARNED: f32 = 0.95;
+const LOST: f32 = 1.0;
 /// Observations before it may.
 const YOUNG: u32 = 60;
 /// Share of a window's values that must have been seen for its maximum to be one.
@@ -71,7 +73,7 @@ struct Scene {
     means: [f32; MEANS],
     mean: f32,
     scale: f32,
-    traits: [f32; FEATURES],
+    traits: [f32; TRAITS],
     class: u8,
 }
 
@@ -117,7 +119,7 @@ pub(super) struct Head {
 
 impl Head {
     pub(super) fn new(steps: usize, target: Target, day: usize) -> Self {
-        let stride = steps.div_ceil(WAITING);
+        let stride = steps.div_ceil(if steps <= NEAR { WAITING + 2 } else { WAITING });
         #[expect(clippy::cast_precision_loss, reason = "at most thousands")]
         let regression =
             |days: f32| Regression::new((-2.0 * stride as f32 / (days * day as f32)).exp());
@@ -127,7 +129,7 @@ impl Head {
             stride,
             slower: slower(steps, 0.5),
             slower_slopes: slower(steps, 0.3),
-            waiting: VecDeque::new(),
+            waiting: VecDeque::with_capacity(steps.div_ceil(stride)),
             regressions: REGRESSIONS.map(regression),
             means_lost: [0.0; MEANS],
             kinds_lost: [[0.0; 4]; KINDS],
@@ -137,7 +139,7 @@ impl Head {
             by_class: [Tracker::default(); 8],
             used: Use::default(),
             slopes: std::array::from_fn(|_| Slope::default()),
-            naive: Naive::new(day / stride),
+            naive: Naive::new(day),
             correction: [0.0; 4],
             mix_lost: 0.0,
             naive_lost: 0.0,
@@ -161,8 +163,13 @@ impl Head {
         self.latest
     }
 
-    /// Learns from the forecast, if any, whose target the newest step of `past` is.
+    /// Learns from what has come with the newest step of `past`.
     pub(super) fn learn(&mut self, past: &Past) {
+        if self.naive.is_due()
+            && let Some((before, actual)) = past.back(self.steps).zip(self.actual(past))
+        {
+            self.naive.learn(actual * actual - before * before);
+        }
         let newest = past.steps();
         while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.due <= newest) {
             if waiting.due == newest
@@ -198,7 +205,6 @@ impl Head {
         self.regressions[turn].learn(&waiting.features, moved);
         self.scale.learn((actual - mean).abs(), usize::from(waiting.hour));
         self.learn_quantiles(&waiting.scene, actual);
-        self.naive.learn(actual * actual - newest * newest);
         self.correct(waiting, actual);
     }
 
@@ -315,7 +321,7 @@ impl Head {
             around(*mean, self.around_mean.0),
             around(*newest, self.by_class[usize::from(*class)].0),
             around(means[2], self.around_level.0),
-            self.naive.margins(TAUS).map(|margin| (last + margin).max(0.0)),
+            self.naive.margins().map(|margin| (last + margin).max(0.0)),
             around(*mean, first),
             around(*mean, second),
             around(*newest, third),

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::forecast::quantiles::TAUS;
+
 /// Errors kept.
 const KEPT: usize = 120;
 
@@ -15,40 +17,45 @@ const KEPT: usize = 120;
 pub(super) struct Naive {
     /// In the order in which they came, a ring.
     errors: Vec<f32>,
-    sorted: Vec<f32>,
     next: usize,
     /// One of so many errors is taken.
     stride: usize,
     skipped: usize,
     /// So many errors make a day.
     day: usize,
+    margins: [f32; 4],
 }
 
 impl Naive {
     pub(super) const fn new(day: usize) -> Self {
-        Self { errors: Vec::new(), sorted: Vec::new(), next: 0, stride: 1, skipped: 0, day }
+        Self { errors: Vec::new(), next: 0, stride: 1, skipped: 0, day, margins: [0.0; 4] }
     }
 
-    /// Takes an error: what came less the value then newest.
-    pub(super) fn learn(&mut self, error: f32) {
+    /// Whether it takes the error of this step: what it would not take need not be worked out.
+    pub(super) fn is_due(&mut self) -> bool {
         self.skipped += 1;
         if self.skipped < self.stride {
-            return;
+            return false;
         }
         self.skipped = 0;
+        true
+    }
+
+    /// Takes an error that was due: what came less the value that was the newest.
+    pub(super) fn learn(&mut self, error: f32) {
         if self.errors.len() == KEPT && self.stride * KEPT < self.day {
             self.thin();
         }
         if self.errors.len() < KEPT {
+            if self.errors.is_empty() {
+                self.errors.reserve_exact(KEPT);
+            }
             self.errors.push(error);
         } else {
-            let oldest = std::mem::replace(&mut self.errors[self.next], error);
+            self.errors[self.next] = error;
             self.next = (self.next + 1) % KEPT;
-            let place = self.sorted.partition_point(|kept| kept.total_cmp(&oldest).is_lt());
-            self.sorted.remove(place);
         }
-        let place = self.sorted.partition_point(|kept| kept.total_cmp(&error).is_lt());
-        self.sorted.insert(place, error);
+        self.margins = order_statistics(&self.errors);
     }
 
     /// Keeps every second error, and takes every second from now on.
@@ -60,61 +67,83 @@ impl Naive {
             place += 1;
             place % 2 == 0
         });
-        self.sorted.clone_from(&self.errors);
-        self.sorted.sort_by(f32::total_cmp);
         self.stride *= 2;
     }
 
-    /// What to add to the newest value for each of `taus`; 0 before the first error.
-    pub(super) fn margins(&self, taus: [f32; 4]) -> [f32; 4] {
-        taus.map(|tau| {
-            #[expect(clippy::cast_precision_loss, reason = "at most 120")]
-            let rank = ((self.sorted.len() + 1) as f32 * tau).ceil();
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "between 0 and 121"
-            )]
-            let place = (rank as usize).clamp(1, self.sorted.len().max(1)) - 1;
-            self.sorted.get(place).copied().unwrap_or(0.0)
-        })
+    /// What to add to the newest value for each of [`TAUS`]; 0 before the first error.
+    pub(super) const fn margins(&self) -> [f32; 4] {
+        self.margins
     }
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
-        self.errors.iter_mut().chain(&mut self.sorted).for_each(|error| *error *= factor);
+        self.errors.iter_mut().chain(&mut self.margins).for_each(|error| *error *= factor);
     }
+}
+
+/// The highest level first: what is above an order statistic need not be looked at for a lower one.
+fn order_statistics(errors: &[f32]) -> [f32; 4] {
+    let mut copy = [0.0; KEPT];
+    let count = errors.len().min(KEPT);
+    copy[..count].copy_from_slice(&errors[..count]);
+    let mut rest = &mut copy[..count];
+    let mut statistics = [0.0; 4];
+    for (statistic, tau) in statistics.iter_mut().zip(TAUS).rev() {
+        let rank = rank(count, tau).min(rest.len());
+        let (_, found, _) = rest.select_nth_unstable_by(rank - 1, f32::total_cmp);
+        *statistic = *found;
+        rest = &mut rest[..rank];
+    }
+    statistics
+}
+
+/// `ceil((count + 1) * tau)`, at least 1 and at most `count`, which must not be 0.
+fn rank(count: usize, tau: f32) -> usize {
+    #[expect(clippy::cast_precision_loss, reason = "at most 120")]
+    let rank = ((count + 1) as f32 * tau).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 121")]
+    let rank = rank as usize;
+    rank.clamp(1, count)
 }
 
 #[cfg(test)]
 mod tests {
     use super::Naive;
 
-    fn check(naive: &Naive, taus: [f32; 4], expected: [f32; 4]) {
-        let bits = |values: [f32; 4]| values.map(f32::to_bits);
-        assert_eq!(bits(naive.margins(taus)), bits(expected), "{taus:?}");
+    fn learn(naive: &mut Naive, error: f32) {
+        if naive.is_due() {
+            naive.learn(error);
+        }
+    }
+
+    fn check(naive: &Naive, expected: [f32; 4]) {
+        assert_eq!(naive.margins().map(f32::to_bits), expected.map(f32::to_bits));
     }
 
     #[test]
     fn margins_are_order_statistics() {
         let mut naive = Naive::new(1440);
+        check(&naive, [0.0; 4]);
         for error in [3.0, 1.0, 2.0] {
-            naive.learn(error);
+            learn(&mut naive, error);
         }
-        check(&naive, [0.5, 0.9, 0.25, 0.99], [2.0, 3.0, 1.0, 3.0]);
+        check(&naive, [2.0, 3.0, 3.0, 3.0]);
+        for error in 4_u8..=99 {
+            learn(&mut naive, f32::from(error));
+        }
+        check(&naive, [50.0, 90.0, 95.0, 99.0]);
     }
 
     #[test]
     fn the_window_spans_a_day_and_no_more() {
         let mut naive = Naive::new(1440);
         for _ in 0..3000 {
-            naive.learn(100.0);
+            learn(&mut naive, 100.0);
         }
         for _ in 0..2000 {
-            naive.learn(1.0);
+            learn(&mut naive, 1.0);
         }
-        assert_eq!(naive.stride, 16);
-        assert_eq!((naive.errors.len(), naive.sorted.len()), (120, 120));
-        check(&naive, [0.5, 0.9, 0.95, 0.99], [1.0; 4]);
+        assert_eq!((naive.stride, naive.errors.len()), (16, 120));
+        check(&naive, [1.0; 4]);
     }
 }

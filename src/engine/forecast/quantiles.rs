@@ -3,22 +3,22 @@
 //! The steps are in the ratio of the level to what is beyond it, so that in the long run the share of
 //! misses is the one asked for, whatever the series does (Koenker & Bassett 1978 for the loss; Gibbs
 //! & Candès 2021 for tracking it online). [`Tracker`] is a number per level, [`Slope`] a linear
-//! function of what is known at the time, with steps that shrink as a feature is used (AdaGrad, Duchi
+//! function of what is known at the time, with steps that shrink as a trait is used (AdaGrad, Duchi
 //! et al. 2011).
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::forecast::regression::{FEATURES, dot};
-
+/// Numbers that the spread of a forecast may depend on; see `traits`.
+pub(super) const TRAITS: usize = 24;
 /// Levels that are learned; others are interpolated between them.
 pub const LEVELS: [f64; 4] = [0.5, 0.9, 0.95, 0.99];
 /// The same as the arithmetic of a forecast takes them.
 pub(super) const TAUS: [f32; 4] = [0.5, 0.9, 0.95, 0.99];
 /// One over the root of `level * (1 - level)`: with it, steps of all levels are alike in size.
 const ALIKE: [f32; 4] = [2.0, 3.333_333_3, 4.588_315, 10.050_378];
-/// How features' use fades: by half in 3 500 observations.
+/// How traits' use fades: by half in 3 500 observations.
 const FADE: f32 = 0.9998;
-/// Use of a feature before it was used: the first steps must not be leaps.
+/// Use of a trait before it was used: the first steps must not be leaps.
 const UNUSED: f32 = 10.0;
 /// Quantiles of a standardised error before any was seen, those of a heavy-tailed law.
 const GUESS: [f32; 4] = [0.0, 1.5, 2.0, 3.0];
@@ -52,60 +52,67 @@ impl Tracker {
     }
 }
 
-/// How much each feature has been used, shared by all slopes over the same features.
+/// How much each trait has been used, shared by all slopes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Use([f32; FEATURES]);
+pub(super) struct Use([f32; TRAITS]);
 
 impl Default for Use {
     fn default() -> Self {
-        Self([UNUSED; FEATURES])
+        Self([UNUSED; TRAITS])
     }
 }
 
 impl Use {
-    /// Counts `features` as used, and returns the step that each allows.
-    pub(super) fn count(&mut self, features: &[f32; FEATURES]) -> [f32; FEATURES] {
-        let mut steps = [0.0; FEATURES];
-        for ((own, feature), step) in self.0.iter_mut().zip(features).zip(&mut steps) {
-            *own = *own * FADE + feature * feature;
-            *step = feature / own.sqrt();
+    /// Counts `traits` as used, and returns the step that each allows.
+    pub(super) fn count(&mut self, traits: &[f32; TRAITS]) -> [f32; TRAITS] {
+        let mut steps = [0.0; TRAITS];
+        for ((own, value), step) in self.0.iter_mut().zip(traits).zip(&mut steps) {
+            *own = *own * FADE + value * value;
+            *step = value / own.sqrt();
         }
         steps
     }
 }
 
-/// A quantile per level as a linear function of features.
+/// A quantile per level as a linear function of traits: a weight per trait and level.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Slope([[f32; FEATURES]; 4]);
+pub(super) struct Slope([[f32; 4]; TRAITS]);
 
-/// The first feature is the constant one, whose weight is the guess.
+/// The first trait is the constant one, whose weights are the guess.
 impl Default for Slope {
     fn default() -> Self {
-        Self(GUESS.map(|guess| {
-            let mut weights = [0.0; FEATURES];
-            weights[0] = guess;
-            weights
-        }))
+        let mut weights = [[0.0; 4]; TRAITS];
+        weights[0] = GUESS;
+        Self(weights)
     }
 }
 
 impl Slope {
     /// The quantile of each level, in units of the forecast's scale.
-    pub(super) fn at(&self, features: &[f32; FEATURES]) -> [f32; 4] {
-        self.0.each_ref().map(|weights| dot(weights, features))
+    pub(super) fn at(&self, traits: &[f32; TRAITS]) -> [f32; 4] {
+        let mut sums = [0.0; 4];
+        for (weights, value) in self.0.iter().zip(traits) {
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                *sum += weight * value;
+            }
+        }
+        sums
     }
 
-    /// Learns that `error` came where the quantiles were to be `at`.
+    /// Learns that `error` came with `traits`, whose steps are `steps`.
     pub(super) fn learn(
         &mut self,
-        steps: &[f32; FEATURES],
-        features: &[f32; FEATURES],
+        steps: &[f32; TRAITS],
+        traits: &[f32; TRAITS],
         error: f32,
         rate: f32,
     ) {
-        for ((weights, tau), alike) in self.0.iter_mut().zip(TAUS).zip(ALIKE) {
-            let by = rate * alike * pull(tau, error > dot(weights, features));
-            for (weight, step) in weights.iter_mut().zip(steps) {
+        let said = self.at(traits);
+        let by: [f32; 4] = std::array::from_fn(|level| {
+            rate * ALIKE[level] * pull(TAUS[level], error > said[level])
+        });
+        for (weights, step) in self.0.iter_mut().zip(steps) {
+            for (weight, by) in weights.iter_mut().zip(by) {
                 *weight += by * step;
             }
         }

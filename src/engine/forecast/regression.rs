@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Features of one forecast.
-pub(super) const FEATURES: usize = 24;
+pub(super) const FEATURES: usize = 20;
 /// Variance of a weight before anything was seen, for features of about the size of the scale.
 const PRIOR: f32 = 0.1;
 /// The same, never exceeded: a feature that has not moved for days must not explode when it does.
@@ -108,9 +108,9 @@ fn prior() -> Vec<Row> {
 
 /// Sum of the products.
 pub(super) fn dot(left: &[f32; FEATURES], right: &[f32; FEATURES]) -> f32 {
-    // Eight sums that do not wait for one another; the compiler may not reorder a single one.
-    let mut sums = [0.0_f32; 8];
-    for (left, right) in left.chunks_exact(8).zip(right.chunks_exact(8)) {
+    // Four sums that do not wait for one another; the compiler may not reorder a single one.
+    let mut sums = [0.0_f32; 4];
+    for (left, right) in left.chunks_exact(4).zip(right.chunks_exact(4)) {
         for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
             *sum += left * right;
         }

@@ -16,35 +16,44 @@ const NEWEST_WEEK: f32 = 0.4;
 /// A weekday that was seen once is believed by 1 / (1 + 0.7).
 const DOUBT: f32 = 0.7;
 
-/// A fading mean over visits.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-struct Usual {
-    mean: f32,
+/// Fading means over visits, one per slot. Apart from their counts, for the two together would be padded
+/// to twice what they hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Profile {
+    means: Vec<f32>,
     /// Visits so far, up to 255.
-    visits: u8,
+    visits: Vec<u8>,
+    /// Least weight of the newest visit.
+    newest: f32,
 }
 
-impl Usual {
-    /// Takes one of about `per_visit` values of a visit; `is_new` when it is the first of its visit.
-    fn learn(&mut self, value: f32, is_new: bool, per_visit: f32, newest: f32) {
-        if is_new || self.visits == 0 {
-            self.visits = self.visits.saturating_add(1);
-        }
-        let is_first = self.visits == 1;
-        let share = if is_first && is_new { 1.0 } else { self.share(newest) / per_visit };
-        self.mean += share * (value - self.mean);
+impl Profile {
+    fn new(slots: usize, newest: f32) -> Self {
+        Self { means: vec![0.0; slots], visits: vec![0; slots], newest }
     }
 
-    fn share(self, newest: f32) -> f32 {
-        (1.0 / f32::from(self.visits)).max(newest)
+    /// Takes one of about `per_visit` values of a visit; `is_new` when it is the first of its visit.
+    fn learn(&mut self, slot: usize, value: f32, is_new: bool, per_visit: f32) {
+        let visits = &mut self.visits[slot];
+        let is_first = *visits == 0;
+        if is_new || is_first {
+            *visits = visits.saturating_add(1);
+        }
+        let share = (1.0 / f32::from(*visits)).max(self.newest) / per_visit;
+        let mean = &mut self.means[slot];
+        *mean += if is_first { 1.0 } else { share } * (value - *mean);
+    }
+
+    fn at(&self, slot: usize) -> (f32, f32) {
+        (self.means[slot], f32::from(self.visits[slot]))
     }
 }
 
 /// Profiles of day and week.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Season {
-    day: Vec<Usual>,
-    week: Vec<Usual>,
+    day: Profile,
+    week: Profile,
     /// Steps of one visit to a slot, at least one.
     per_visit: f32,
     slot: Option<usize>,
@@ -56,8 +65,8 @@ impl Season {
         #[expect(clippy::cast_precision_loss, reason = "at most a few thousand")]
         let per_visit = (day as f32 / SLOTS as f32).max(1.0);
         Self {
-            day: vec![Usual::default(); SLOTS],
-            week: vec![Usual::default(); 7 * SLOTS],
+            day: Profile::new(SLOTS, NEWEST_DAY),
+            week: Profile::new(7 * SLOTS, NEWEST_WEEK),
             per_visit,
             slot: None,
         }
@@ -67,15 +76,9 @@ impl Season {
     pub(super) fn learn(&mut self, place: Place, value: f32) {
         let is_new = self.slot != Some(place.slot);
         self.slot = Some(place.slot);
-        let day = &mut self.day[place.slot];
-        day.learn(value, is_new, self.per_visit, NEWEST_DAY);
-        let differs = value - day.mean;
-        self.week[place.weekday * SLOTS + place.slot].learn(
-            differs,
-            is_new,
-            self.per_visit,
-            NEWEST_WEEK,
-        );
+        self.day.learn(place.slot, value, is_new, self.per_visit);
+        let differs = value - self.day.at(place.slot).0;
+        self.week.learn(of_week(place), differs, is_new, self.per_visit);
     }
 
     /// What is usual at `place`; `None` where no day has been seen.
@@ -83,11 +86,10 @@ impl Season {
         let (mut sum, mut weights) = (0.0, 0.0);
         for (by, weight) in KERNEL {
             let near = place.beside(by);
-            let day = self.day[near.slot];
-            if day.visits > 0 {
-                let week = self.week[near.weekday * SLOTS + near.slot];
-                let visits = f32::from(week.visits);
-                sum += weight * (day.mean + week.mean * visits / (visits + DOUBT));
+            let (day, visits) = self.day.at(near.slot);
+            if visits > 0.0 {
+                let (week, visits) = self.week.at(of_week(near));
+                sum += weight * (day + week * visits / (visits + DOUBT));
                 weights += weight;
             }
         }
@@ -96,6 +98,11 @@ impl Season {
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
-        self.day.iter_mut().chain(&mut self.week).for_each(|usual| usual.mean *= factor);
+        let means = self.day.means.iter_mut().chain(&mut self.week.means);
+        means.for_each(|mean| *mean *= factor);
     }
+}
+
+const fn of_week(place: Place) -> usize {
+    place.weekday * SLOTS + place.slot
 }

@@ -5,7 +5,7 @@
 //! clamped, so that none of them carries a quantile away.
 
 use crate::engine::forecast::features::{Ahead, Now};
-use crate::engine::forecast::regression::FEATURES;
+use crate::engine::forecast::quantiles::TRAITS;
 use crate::engine::forecast::scale::Usual;
 
 /// Kinds of means: last value, two levels, what is usual, last value moved as usual, yesterday, and
@@ -28,7 +28,7 @@ pub(super) fn traits(
     means: &[f32; MEANS],
     mean: f32,
     about: Usual,
-) -> [f32; FEATURES] {
+) -> [f32; TRAITS] {
     let past = now.past();
     let per_scale = 1.0 / about.scale;
     let from_mean = |value: f32, low: f32, high: f32| ((value - mean) * per_scale).clamp(low, high);
