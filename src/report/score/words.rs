@@ -26,8 +26,9 @@ pub(super) fn pair(told: Option<(f64, f64)>) -> String {
 /// Mean and worst; once where there is one series and they are the same.
 fn spread(told: Option<(f64, f64)>, decimals: usize) -> String {
     told.map_or(NONE.to_owned(), |(mean, worst)| {
+        let alone = (mean - worst).abs() < 1e-12;
         let [mean, worst] = [mean, worst].map(|value| number(value, decimals));
-        if mean == worst { mean } else { format!("{mean}/{worst}") }
+        if alone { mean } else { format!("{mean}/{worst}") }
     })
 }
 
