@@ -13,7 +13,7 @@ pub mod progress;
 mod advice;
 mod compare;
 mod history;
-mod queue;
+pub(crate) mod queue;
 mod read;
 mod search;
 mod stage;

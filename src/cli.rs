@@ -5,9 +5,13 @@
 pub mod check;
 
 mod backtest;
+mod command;
 mod completions;
 mod demo;
 mod exit;
+mod page;
+mod progress;
+mod score;
 mod serve;
 
 use std::io::Write;
@@ -48,6 +52,9 @@ enum Command {
     /// Replay a history under each policy: SLO attainment, GPU-hours and money, side by side
     #[command(after_help = after_backtest())]
     Backtest(Box<backtest::Args>),
+    /// Score the forecaster on your own series of arrivals, beside strong baselines
+    #[command(after_help = after_score())]
+    Score(Box<score::Args>),
     /// Check ScaledObject files: keys, values, and the traps of KEDA
     #[command(after_help = exit::HELP)]
     Check(CheckArgs),
@@ -88,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Backtest(args) => backtest::run(*args),
+        Command::Score(args) => score::run(*args),
         Command::Check(args) => check(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
@@ -103,6 +111,10 @@ pub fn run() -> ExitCode {
 /// Examples first: they say more than forty flags.
 fn after_backtest() -> String {
     format!("{}\n\n{}", backtest::EXAMPLES, exit::HELP)
+}
+
+fn after_score() -> String {
+    format!("{}\n\n{}", score::EXAMPLES, exit::HELP)
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {

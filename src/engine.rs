@@ -22,6 +22,8 @@ pub mod capacity;
 pub mod cold_start;
 pub mod demand;
 
+pub mod forecast;
+
 pub mod memory;
 
 pub mod decide;
@@ -31,6 +33,8 @@ pub mod step;
 pub mod invariants;
 
 pub mod replay;
+
+pub mod score;
 
 #[cfg(test)]
 mod demand_tests;

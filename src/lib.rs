@@ -4,14 +4,15 @@
 //!
 //! | floor | module | what it is |
 //! |---|---|---|
-//! | 1-7 | [`engine`] | pure: observation in, decision and reasons out; the world it is tried in |
-//! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions and backtests to text, JSON, a page |
+//! | 1-7 | [`engine`] | pure: observation in, decision and reasons out; the world it is tried in; scores
+//! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions, backtests and scores to text, JSON, a page |
 //! | 9 | [`clock`], [`telemetry`] | the only reader of time; logs and metrics |
 //! | 10 | [`source`] | Prometheus and direct scrape, presets of metric names |
 //! | 11 | [`scaler`] | one ticking state machine per trigger, and their registry |
 //! | 12 | [`grpc`], [`http`] | what KEDA asks, what people look at |
 //! | 13 | [`server`] | configuration, listeners, tasks and their end |
 //! | 14 | [`backtest`] | a history replayed under each policy |
+//! | 14 | [`score`] | a series forecast, beside baselines |
 //! | 14 | [`demo`] | the real server before a simulated fleet, KEDA and HPA |
 //! | 15 | [`cli`] | the commands |
 
@@ -34,5 +35,6 @@ pub mod server;
 
 pub mod backtest;
 pub mod demo;
+pub mod score;
 
 pub mod cli;

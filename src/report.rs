@@ -6,8 +6,11 @@
 //! need to stand in HTML or in a label is left to who puts them there.
 
 pub mod backtest;
+pub mod score;
+
 mod facts;
 mod line;
+mod page;
 mod text;
 
 pub use facts::{

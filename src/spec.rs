@@ -52,6 +52,7 @@ pub use keys::{KEDA_KEYS, Key, key, keys, reference};
 pub use limit::tick;
 pub(crate) use names::closest;
 pub use quantile::Quantile;
+pub(crate) use quantile::within as quantile_within;
 pub use schedule::Schedule;
 pub(crate) use share::ratio;
 pub(crate) use span::{Span, within as span_within};
@@ -59,6 +60,7 @@ pub use target::{
     Endpoint, Engine, Gateway, LabelMatcher, MatchOp, OwnQuery, SourceRef, Target, WorkloadKind,
     WorkloadRef,
 };
+pub(crate) use zone::{holidays, timezone};
 
 /// The server's limits that metadata is checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,8 +16,10 @@ mod sizes;
 mod table;
 
 pub use error::InputError;
+pub(crate) use error::shown;
 pub use file::read_file;
 pub use generated::{generate, shapes};
 pub use prometheus::{Question, read_prometheus};
 pub use recorded::Recorded;
 pub use sizes::Sizes;
+pub(crate) use table::Table;

@@ -12,7 +12,7 @@ use std::thread;
 ///
 /// # Panics
 /// When `work` does.
-pub(super) fn all<J, R, W>(jobs: &[J], threads: NonZero<usize>, work: W) -> Vec<R>
+pub(crate) fn all<J, R, W>(jobs: &[J], threads: NonZero<usize>, work: W) -> Vec<R>
 where
     J: Sync,
     R: Send,

@@ -4,10 +4,8 @@
 //! error. What is replayed, and how, is left to [`crate::backtest`].
 
 mod parse;
-mod progress;
 mod tables;
 mod words;
-mod write;
 
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZero;
@@ -22,8 +20,10 @@ use console::Term;
 use crate::backtest::choose::choose;
 use crate::backtest::options::{Options, Replicas, Seeds, Source, Tokens};
 use crate::backtest::{self as engine, Outcome, REPLICAS_MAX};
-use crate::cli::backtest::progress::Bar;
+use crate::cli::command::command;
 use crate::cli::exit::Exit;
+use crate::cli::page::Page;
+use crate::cli::progress::Bar;
 use crate::engine::replay::policy::POLICIES;
 use crate::engine::replay::profile::{ColdStart, Profile, Routing};
 use crate::engine::replay::score::Objectives;
@@ -233,13 +233,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         out.write_all(text.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let page = args.html.as_deref().map(write::Page::at).transpose()?;
+    let page = args.html.as_deref().map(Page::at).transpose()?;
     let format = args.format;
-    let bar = Bar::new(io::stderr().is_terminal());
+    let bar = Bar::new(io::stderr().is_terminal(), "runs");
     let outcome = engine::run(&options(args), &|progress| bar.show(progress));
     bar.end();
     let Outcome { mut backtest, notes, broken } = outcome?;
-    backtest.command = words::command(std::env::args_os().skip(1));
+    backtest.command = command(std::env::args_os().skip(1));
     tell(&notes, &broken);
     // The result is told even where the page cannot be written, and the page written even where
     // nobody reads the result.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::backtest;
+use crate::score;
 use crate::server;
 use crate::source;
 
@@ -34,7 +35,8 @@ pub(super) fn of(error: &anyhow::Error) -> Exit {
     let configuration = error.is::<server::config::Error>() || error.is::<source::config::Error>();
     let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
     let backtest = error.downcast_ref().is_some_and(backtest::error::Error::is_usage);
-    if configuration || datasource || backtest || error.is::<Usage>() {
+    let score = error.is::<score::error::Error>();
+    if configuration || datasource || backtest || score || error.is::<Usage>() {
         Exit::Usage
     } else {
         Exit::Failed

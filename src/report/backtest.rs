@@ -15,6 +15,6 @@ mod columns;
 mod money;
 mod page_data;
 mod sections;
-mod words;
+pub(crate) mod words;
 
 pub use data::{ALWAYS_ON, Backtest, CLAIRVOYANT, Entry, Point, Trace, World};

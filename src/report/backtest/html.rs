@@ -5,16 +5,13 @@
 //! figure can be read without scripts; with them the courses are drawn (by uPlot, whose licence is
 //! in the page). The same input gives the same bytes.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha2::{Digest, Sha256};
-
 use crate::report::backtest::data::Backtest;
 use crate::report::backtest::page_data::embedded;
 use crate::report::backtest::sections::{
     change, facts, hero, needs, policies, reproduce, sources, sweep,
 };
 use crate::report::line::{escape, one_line};
+use crate::report::page::{fill, policy};
 
 const TEMPLATE: &str = include_str!("assets/page.html");
 const STYLE: &str = concat!(include_str!("assets/uPlot.min.css"), include_str!("assets/page.css"));
@@ -48,39 +45,14 @@ pub fn html(backtest: &Backtest) -> String {
     fill(TEMPLATE, slot)
 }
 
-/// Puts texts into the `{{name}}` of a template, in one pass: what is put in is not looked at again.
-fn fill(template: &str, slot: impl Fn(&str) -> String) -> String {
-    let mut parts = template.split("{{");
-    let mut page = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (name, rest) = part.split_once("}}").unwrap_or((part, ""));
-        page += &slot(name);
-        page += rest;
-    }
-    page
-}
-
-/// Nothing may be fetched or sent, and only our own scripts and style, known by their digests, act.
-/// uPlot sets single properties of elements, which such a policy allows.
+/// Only our own scripts and style act.
 fn content_security_policy() -> String {
-    let digest = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
-    format!(
-        "default-src 'none'; script-src {} {}; style-src {}; base-uri 'none'; form-action 'none'",
-        digest(UPLOT),
-        digest(SCRIPT),
-        digest(STYLE)
-    )
+    policy(&[UPLOT, SCRIPT], STYLE)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SCRIPT, STYLE, UPLOT, fill};
-
-    #[test]
-    fn what_is_put_into_a_template_is_not_a_template() {
-        let filled = fill("a {{x}} b {{y}} c", |name| format!("<{name} {{{{x}}}}>"));
-        assert_eq!(filled, "a <x {{x}}> b <y {{x}}> c");
-    }
+    use super::{SCRIPT, STYLE, UPLOT};
 
     /// A browser computes digests from what it parsed, in which lines end with a line feed alone.
     #[test]

@@ -12,6 +12,7 @@ use crate::report::backtest::money::Saving;
 use crate::report::backtest::table;
 use crate::report::backtest::words::{measured, number, percent, setting, share, time};
 use crate::report::line::{escape, one_line};
+use crate::report::page::grid;
 
 /// A string from outside.
 fn line(text: &str) -> String {
@@ -112,28 +113,6 @@ pub(super) fn policies(backtest: &Backtest) -> String {
         ),
         keys.collect::<String>()
     )
-}
-
-/// A table; the marked rows are the best.
-fn grid<'a>(
-    caption: &str,
-    heads: impl Iterator<Item = &'a str>,
-    rows: impl Iterator<Item = (String, Vec<String>, bool)>,
-) -> String {
-    let heads: String =
-        heads.map(|head| format!("<th scope=\"col\">{}</th>", escape(head))).collect();
-    let mut text = format!(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table>\n\
-         <caption>{0}</caption><thead><tr>{heads}</tr></thead>\n<tbody>\n",
-        escape(caption)
-    );
-    for (name, cells, marked) in rows {
-        let (class, mark) = if marked { (" class=\"best\"", " *") } else { ("", "") };
-        let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-        let name = escape(&name);
-        let _ = writeln!(text, "<tr{class}><th scope=\"row\">{name}{mark}</th>{cells}</tr>");
-    }
-    text + "</tbody></table></div>\n"
 }
 
 /// Policies compared where they are equally good; nothing without a sweep.

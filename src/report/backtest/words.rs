@@ -6,7 +6,7 @@
 use crate::report::backtest::figures::Spread;
 
 /// Where a figure is missing.
-pub(super) const NONE: &str = "-";
+pub(crate) const NONE: &str = "-";
 
 /// Days of the month that money is extrapolated to.
 pub(super) const MONTH_DAYS: f64 = 30.0;
@@ -15,7 +15,7 @@ pub(super) const MONTH_DAYS: f64 = 30.0;
 pub(super) const DAY: f64 = 86_400.0;
 
 /// With separators of thousands and `decimals` places; [`NONE`] where it is not finite.
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub(crate) fn number(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -37,7 +37,7 @@ pub(super) fn number(value: f64, decimals: usize) -> String {
 }
 
 /// With about three significant places: `0.042`, `5.93`, `345.6`, `12,345`.
-pub(super) fn measured(value: f64) -> String {
+pub(crate) fn measured(value: f64) -> String {
     let decimals = match value.abs() {
         size if size >= 1_000.0 => 0,
         size if size >= 100.0 => 1,
@@ -71,7 +71,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// A share as written in a sentence: `99%`, `99.5%`; no space, at which a line could break.
-pub(super) fn share(value: f64) -> String {
+pub(crate) fn share(value: f64) -> String {
     let text = percent(value);
     format!("{}%", trimmed(&text))
 }
@@ -83,7 +83,7 @@ pub(super) fn with_sd(spread: Spread, write: fn(f64) -> String) -> String {
 }
 
 /// Length of time in its largest fitting unit: `100 ms`, `3 s`, `15 min`, `8 h`, `14 d`.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s < 1.0 => (s * 1_000.0, "ms"),
         s if s < 600.0 => (s, "s"),

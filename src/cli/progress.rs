@@ -15,11 +15,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(250);
 
 const PHASE: &str = "{spinner} {msg}, {elapsed}";
-const RUNS: &str = "{spinner} {msg} {wide_bar} {pos}/{len} runs, {eta} left";
 
 /// The bar.
 #[derive(Debug)]
-pub(super) struct Bar(Option<Drawn>);
+pub(super) struct Bar {
+    drawn: Option<Drawn>,
+    /// What is counted, in the plural.
+    unit: &'static str,
+}
 
 #[derive(Debug)]
 struct Drawn {
@@ -30,10 +33,10 @@ struct Drawn {
 }
 
 impl Bar {
-    /// A bar that comes after a second, if `somebody` looks.
-    pub(super) fn new(somebody: bool) -> Self {
+    /// A bar over `unit`, in the plural, that comes after a second, if `somebody` looks.
+    pub(super) fn new(somebody: bool, unit: &'static str) -> Self {
         if !somebody {
-            return Self(None);
+            return Self { drawn: None, unit };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style(PHASE));
@@ -45,17 +48,17 @@ impl Bar {
                 shown.enable_steady_tick(TICK);
             }
         });
-        Self(Some(Drawn { bar, over, curtain }))
+        Self { drawn: Some(Drawn { bar, over, curtain }), unit }
     }
 
     /// Shows one step.
     pub(super) fn show(&self, progress: Progress<'_>) {
-        let Some(Drawn { bar, .. }) = &self.0 else { return };
+        let Some(Drawn { bar, .. }) = &self.drawn else { return };
         match progress {
             Progress::Phase(words) => bar.set_message(words.to_owned()),
             Progress::Planned(runs) => {
                 bar.set_length(bar.length().unwrap_or(0) + runs);
-                bar.set_style(style(RUNS));
+                bar.set_style(style(&counted(self.unit)));
                 // The time left is learned from runs, not from what came before them.
                 bar.reset_eta();
             }
@@ -65,12 +68,17 @@ impl Bar {
 
     /// Leaves nothing behind.
     pub(super) fn end(self) {
-        let Some(Drawn { bar, over, curtain }) = self.0 else { return };
+        let Some(Drawn { bar, over, curtain }) = self.drawn else { return };
         drop(over);
         // It only waits and draws: were it to panic, there would be no bar.
         drop(curtain.join());
         bar.finish_and_clear();
     }
+}
+
+/// A template that counts.
+fn counted(unit: &str) -> String {
+    format!("{{spinner}} {{msg}} {{wide_bar}} {{pos}}/{{len}} {unit}, {{eta}} left")
 }
 
 /// A template is a constant of ours; were it wrong, the default would be shown.
@@ -82,28 +90,28 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use indicatif::ProgressStyle;
 
-    use super::{Bar, PHASE, RUNS};
+    use super::{Bar, PHASE, counted};
     use crate::backtest::progress::Progress;
 
     #[test]
     fn the_templates_are_ones() {
-        for template in [PHASE, RUNS] {
-            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        for template in [PHASE.to_owned(), counted("runs")] {
+            assert!(ProgressStyle::with_template(&template).is_ok(), "{template}");
         }
     }
 
     #[test]
     fn it_counts_what_it_is_told_and_ends_before_it_was_shown() {
-        let bar = Bar::new(true);
+        let bar = Bar::new(true, "runs");
         bar.show(Progress::Phase("reading"));
         bar.show(Progress::Planned(4));
         bar.show(Progress::Done);
-        let drawn = bar.0.as_ref().unwrap();
+        let drawn = bar.drawn.as_ref().unwrap();
         assert_eq!((drawn.bar.position(), drawn.bar.length()), (1, Some(4)));
         bar.end();
-        let nobody = Bar::new(false);
+        let nobody = Bar::new(false, "runs");
         nobody.show(Progress::Done);
-        assert!(nobody.0.is_none());
+        assert!(nobody.drawn.is_none());
         nobody.end();
     }
 }
