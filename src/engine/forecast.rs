@@ -158,7 +158,7 @@ impl Forecaster {
             self.push(None);
         }
         self.newest = Some(step);
-        self.push(value.and_then(root));
+        self.push(value.and_then(root).map(|root| self.past.believable(root)));
         let place = self.local.place(self.instant(step));
         if let Some(value) = self.past.back(0) {
             self.season.learn(place, value);
@@ -215,14 +215,16 @@ impl Forecaster {
     pub fn quantile(&self, horizon: usize, level: f64) -> Option<f64> {
         let head = self.heads.get(horizon)?;
         let Quantiles { mixed, naive } = head.latest()?;
-        Some(quantiles::between(if head.is_mixed() { &mixed } else { &naive }, level))
+        let quantile = quantiles::between(if head.is_mixed() { &mixed } else { &naive }, level);
+        // Beyond a float's range, after changes of unit that nobody makes: unknown, never infinite.
+        Some(quantile).filter(|quantile| quantile.is_finite())
     }
 
     /// The same by last value + conformal, which the forecast is measured against.
     #[must_use]
     pub fn naive_quantile(&self, horizon: usize, level: f64) -> Option<f64> {
         let Quantiles { mixed: _, naive } = self.heads.get(horizon)?.latest()?;
-        Some(quantiles::between(&naive, level))
+        Some(quantiles::between(&naive, level)).filter(|quantile| quantile.is_finite())
     }
 
     /// Whether the horizon's forecast has come to lose less than last value + conformal, and is used.
@@ -305,7 +307,8 @@ fn root(demand: f64) -> Option<f32> {
     if !(demand.is_finite() && demand >= 0.0) {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the root of the largest f64 is an f32's")]
-    let root = demand.sqrt().min(1e18) as f32;
+    // A day's sum of losses of such demands is still a float.
+    #[expect(clippy::cast_possible_truncation, reason = "within the range of an f32")]
+    let root = demand.sqrt().min(1e15) as f32;
     Some(root)
 }

@@ -63,7 +63,11 @@ fn a_day_after_a_fault_the_loss_is_what_it_would_have_been() {
         (minute(step), (chance.uniform() > 0.01).then_some(value))
     });
     let once = |step| step == WRONG + DAY / 5;
-    for (name, times) in [("one outlier of 50 times", 50.0), ("one that is nothing", 0.0)] {
+    for (name, times) in [
+        ("one outlier of 50 times", 50.0),
+        ("one of a billion times", 1e9),
+        ("one that is nothing", 0.0),
+    ] {
         days.check(name, 1.0, |step, value| {
             (minute(step), Some(if once(step) { times * value } else { value }))
         });

@@ -45,6 +45,8 @@ const NEAR: usize = 20;
 /// when it has lost this much more.
 const EARNED: f32 = 0.95;
 const LOST: f32 = 1.0;
+/// Times its usual loss that last value + conformal, or anybody, can lose at once.
+const MOST_LOST: f32 = 300.0;
 /// Observations before it may.
 const YOUNG: u32 = 60;
 /// Share of a window's values that must have been seen for its maximum to be one.
@@ -213,18 +215,27 @@ impl Head {
             *lost = *lost * FORGET_MEANS + (actual - mean).abs();
         }
         let demand = actual * actual;
+        let most = self.most_lost();
+        let loss = |tau: f32, quantile: f32| pinball(tau, demand, quantile).min(most);
         for (lost, quantiles) in self.kinds_lost.iter_mut().zip(&waiting.kinds) {
             for ((lost, quantile), tau) in lost.iter_mut().zip(quantiles).zip(TAUS) {
-                *lost = *lost * FORGET_KINDS + pinball(tau, demand, *quantile);
+                *lost = *lost * FORGET_KINDS + loss(tau, *quantile);
             }
         }
         let sum = |quantiles: &[f32; 4]| -> f32 {
-            quantiles.iter().zip(TAUS).map(|(own, tau)| pinball(tau, demand, *own)).sum()
+            quantiles.iter().zip(TAUS).map(|(own, tau)| loss(tau, *own)).sum()
         };
         self.mix_lost = self.mix_lost * FORGET_KINDS + sum(&waiting.corrected);
         self.naive_lost = self.naive_lost * FORGET_KINDS + sum(&waiting.kinds[NAIVE]);
         let bar = if self.is_mixed { LOST } else { EARNED };
         self.is_mixed = self.seen >= YOUNG && self.mix_lost < bar * self.naive_lost;
+    }
+
+    /// The most that one observation may cost anybody: what comes once in a life must not decide for
+    /// weeks who is listened to.
+    fn most_lost(&self) -> f32 {
+        let usual = self.naive_lost * (1.0 - FORGET_KINDS);
+        if self.seen > YOUNG && usual > 0.0 { MOST_LOST * usual } else { f32::MAX }
     }
 
     fn learn_quantiles(&mut self, scene: &Scene, actual: f32) {

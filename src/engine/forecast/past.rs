@@ -18,6 +18,11 @@ const MOVES: [f32; 3] = [0.15, 0.03, 0.002];
 /// How fast the range forgets an extreme: half of the way in a thousand steps.
 const NARROW: f32 = 0.0007;
 
+/// Values before one can be too large to be believed, and how many times the largest root of the last
+/// day it must then be.
+const YOUNG: u64 = 60;
+const LEAP: f32 = 10.0;
+
 /// A value, or a gap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Cell(f32);
@@ -64,6 +69,12 @@ impl Past {
             low: 0.0,
             high: 0.0,
         }
+    }
+
+    /// `value`, or what of it can be believed: a hundred times the demand of the last day is a
+    /// mistake until the next step says it again, and then a hundred times that.
+    pub(super) fn believable(&self, value: f32) -> f32 {
+        if self.values > YOUNG && self.high > 0.0 { value.min(LEAP * self.high) } else { value }
     }
 
     /// Takes the value of the next step.
