@@ -171,7 +171,10 @@ impl Forecaster {
     fn push(&mut self, value: Option<f32>) {
         self.past.push(value);
         for head in &mut self.heads {
-            head.learn(&self.past);
+            // In a long gap there is soon nothing left that waits.
+            if value.is_some() || head.is_waiting() {
+                head.learn(&self.past);
+            }
         }
     }
 

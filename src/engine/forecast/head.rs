@@ -155,6 +155,11 @@ impl Head {
         self.steps
     }
 
+    /// Whether a forecast waits for what comes.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Whether the mix has earned to be used.
     pub(super) const fn is_mixed(&self) -> bool {
         self.is_mixed
