@@ -173,7 +173,8 @@ impl Head {
     /// Learns from what has come with the newest step of `past`.
     pub(super) fn learn(&mut self, past: &Past) {
         if self.naive.is_due()
-            && let Some((before, actual)) = past.back(self.steps).zip(self.actual(past))
+            && let Some(before) = past.back(self.steps)
+            && let Some(actual) = self.actual(past)
         {
             self.naive.learn(actual * actual - before * before);
         }
