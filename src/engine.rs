@@ -10,6 +10,7 @@ pub mod units;
 pub mod series;
 pub mod setup;
 
+pub mod arrived;
 pub mod observation;
 
 pub mod histogram;

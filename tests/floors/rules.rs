@@ -16,6 +16,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::units", 1),
     ("engine::numeric", 1),
     ("engine::series", 2),
+    ("engine::arrived", 2),
     ("engine::observation", 2),
     ("engine::histogram", 2),
     ("engine::setup", 2),

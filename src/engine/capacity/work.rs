@@ -3,14 +3,11 @@
 //! Given rates of tokens; promises finite numbers or `None`. What is learned from them is left to
 //! [`crate::engine::capacity`].
 
+use crate::engine::arrived::PROMPT_PER_OUTPUT;
 use crate::engine::numeric::share;
 use crate::engine::observation::Role;
 use crate::engine::signals::PodReading;
 
-/// Engines prefill about ten times as many tokens per second as they generate with full batches: what
-/// is assumed while P is unknown, and the prompt tokens per output token above which prefill binds.
-/// Below, a saturated replica says nothing about P.
-const PREFILL_RATIO: f64 = 10.0;
 /// A replica that prefills for more of its time than this says nothing about G: the rest, by which
 /// its output is divided, is too small to be known.
 const PREFILL_SHARE_MAX: f64 = 0.8;
@@ -34,7 +31,7 @@ impl Tokens {
 
     /// Whether prompts are what keeps it busy.
     pub(super) fn prefill_binds(self) -> bool {
-        self.prompt.is_some_and(|prompt| prompt > PREFILL_RATIO * self.output)
+        self.prompt.is_some_and(|prompt| prompt > PROMPT_PER_OUTPUT * self.output)
     }
 }
 
@@ -42,7 +39,7 @@ impl Tokens {
 /// `prefill` is P. With P unknown, `g/G + p/(10 G) = 1`.
 pub(super) fn generation(tokens: Tokens, prefill: Option<f64>) -> Option<f64> {
     let prompt = tokens.prompt.unwrap_or(0.0);
-    let Some(prefill) = prefill else { return Some(tokens.output + prompt / PREFILL_RATIO) };
+    let Some(prefill) = prefill else { return Some(tokens.output + prompt / PROMPT_PER_OUTPUT) };
     let busy = share(prompt, prefill)?;
     if busy > PREFILL_SHARE_MAX { None } else { share(tokens.output, 1.0 - busy) }
 }
@@ -59,7 +56,7 @@ pub(super) struct Speed {
 impl Speed {
     /// Seconds of a replica that a request takes.
     pub(super) fn seconds(self, uncached: f64, output: f64) -> Option<f64> {
-        let prefill = self.prefill.unwrap_or(PREFILL_RATIO * self.generation);
+        let prefill = self.prefill.unwrap_or(PROMPT_PER_OUTPUT * self.generation);
         Some(share(output, self.generation)? + share(uncached, prefill)?)
     }
 }
