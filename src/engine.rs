@@ -25,6 +25,8 @@ pub mod demand;
 
 pub mod forecast;
 
+pub mod foresight;
+
 pub mod memory;
 
 pub mod decide;

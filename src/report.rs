@@ -59,6 +59,7 @@ mod tests {
             current: Some(Replicas::new(4)),
             ready: None,
             serving: true,
+            foreseen: None,
         }
     }
 

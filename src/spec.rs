@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::setup::{OwnRole, Setup, Strategy};
+use crate::engine::setup::{Forecasting, OwnRole, Setup, Strategy};
 use crate::engine::units::Replicas;
 
 use crate::spec::bounds::Surroundings;
@@ -185,7 +185,8 @@ pub fn parse(
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
-    let setup = setup(&place, &demand, &wake, &frame, limits);
+    let mut setup = setup(&place, &demand, &wake, &frame, limits);
+    setup.forecast = forecast.forecasting();
     let profile = place.profile.map(|profile| profile.name);
     let target = target((namespace, name), place, demand, wake, setup.tick);
     Ok(Spec { target, setup, not_acting, forecast, bounds, profile, from_env })
@@ -234,6 +235,7 @@ fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Li
         headroom: frame.headroom,
         on_no_data: frame.on_no_data,
         hpa_tolerance: frame.hpa_tolerance,
+        forecast: Forecasting::default(),
         tick: frame.tick,
     }
 }

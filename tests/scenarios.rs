@@ -17,8 +17,8 @@ use std::time::Duration;
 use prescale::engine::decision::{Decision, Verdict};
 use prescale::engine::invariants::violations;
 use prescale::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal, Setup,
-    Strategy, Targets,
+    CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal,
+    Setup, Strategy, Targets,
 };
 use prescale::engine::step::{Memory, Step, step};
 use prescale::engine::units::{Ratio, Replicas};
@@ -46,6 +46,7 @@ fn setup() -> Setup {
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,
+        forecast: Forecasting::default(),
         tick: Duration::from_secs(15),
     }
 }

@@ -3,6 +3,8 @@
 //! Given a tick in numbers, its need and the memory; promises a decision with reasons for every
 //! state, and that missing, poisoned or partial data never lowers it.
 
+mod ahead;
+mod case;
 mod down;
 mod facts;
 mod table;
@@ -11,29 +13,13 @@ mod tell;
 use crate::engine::decision::{Decision, Reason, State, Verdict};
 use crate::engine::demand::{Input, activation};
 use crate::engine::memory::Memory;
-use crate::engine::observation::Observation;
-use crate::engine::setup::Setup;
-use crate::engine::signals::Signals;
 use crate::engine::units::Replicas;
 
+pub use ahead::{Plan, headroom};
+pub use case::Case;
 pub use facts::{Facts, Need, Timings};
 pub use table::state;
 pub use tell::max_replicas;
-
-/// What a decision is made from.
-#[derive(Debug, Clone, Copy)]
-pub struct Case<'a> {
-    /// What the user asked for.
-    pub setup: &'a Setup,
-    /// What was read.
-    pub observation: &'a Observation,
-    /// The tick in numbers.
-    pub signals: &'a Signals,
-    /// Demand.
-    pub need: &'a Need,
-    /// The workload's timings.
-    pub timings: &'a Timings,
-}
 
 /// Decides, and notes in `memory` what the next tick has to know.
 #[must_use]
@@ -67,6 +53,7 @@ pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
         current: current.map(Replicas::new),
         ready: case.signals.supply.ready.map(Replicas::new),
         serving: memory.served,
+        foreseen: case.plan.foreseen,
     }
 }
 
@@ -80,9 +67,9 @@ fn wanted(
 ) -> Option<u32> {
     match state {
         State::Fresh => {
-            let (setup, signals) = (case.setup, case.signals);
             reasons.push(Reason::Need { replicas: case.need.up });
-            let (want, why) = down::follow(setup, signals, case.need, case.timings, memory);
+            reasons.extend(case.plan.reason(case.need.up));
+            let (want, why) = down::follow(case, memory);
             reasons.extend(why);
             Some(want)
         }
@@ -115,11 +102,12 @@ fn held(case: &Case<'_>, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 
     // Pods that answer outweigh a count of zero, except where zero was wanted: those are leaving.
     let answering = case.signals.supply.read > 0 && memory.last != Some(0);
     let someone = u32::from(current != Some(0) || answering);
-    let want = last.max(need).max(someone);
+    let want = last.max(need).max(someone).max(case.plan.floor());
     reasons.push(Reason::Held { replicas: last });
     if need > last {
         reasons.push(Reason::Need { replicas: need });
     }
+    reasons.extend(case.plan.reason(last.max(need)));
     let now = case.signals.fresh.now;
     if !memory.window.begins(now, case.setup.tick) && case.signals.newest.is_some() {
         memory.window.note(now, case.need.down.max(last), case.timings.window);
@@ -139,7 +127,9 @@ fn woken(case: &Case<'_>, facts: &Facts, memory: &Memory, reasons: &mut Vec<Reas
     }
     let current = case.signals.supply.current.unwrap_or(0);
     let before = memory.last.unwrap_or(if facts.at_zero { 0 } else { current });
-    before.max(case.need.up).max(1)
+    let asked = before.max(case.need.up).max(1);
+    reasons.extend(case.plan.reason(asked.min(case.need.up)));
+    asked.max(case.plan.floor())
 }
 
 fn asleep(state: State, case: &Case<'_>, memory: &Memory) -> Reason {
@@ -185,5 +175,5 @@ pub fn need(input: &Input<'_>, trim: f64) -> Need {
         terms.extend(activation(&low));
         terms.sort_by(|a, b| b.replicas.total_cmp(&a.replicas));
     }
-    Need::of(input.setup, terms, &crate::engine::demand::terms(&high, trim))
+    Need::of(input.headroom, terms, &crate::engine::demand::terms(&high, trim))
 }

@@ -1,5 +1,6 @@
 //! The decision as data: the state of knowledge, what KEDA is told, and every reason for it.
 
+mod foreseen;
 mod reason;
 mod term;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::units::{Replicas, Timestamp};
 
+pub use foreseen::{Foreseen, Rival, Stage, Trust};
 pub use reason::{Block, Limit, Reason};
 pub use term::{Short, Term, TermKind};
 
@@ -130,6 +132,9 @@ pub struct Decision {
     pub ready: Option<Replicas>,
     /// Whether this active period has pods serving (the push stream need not repeat it).
     pub serving: bool,
+    /// What was foreseen; `None` where nothing is forecast.
+    #[serde(default)]
+    pub foreseen: Option<Foreseen>,
 }
 
 impl Decision {

@@ -10,8 +10,8 @@ use crate::engine::observation::{
 };
 use crate::engine::series::{Sample, Series};
 use crate::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal, PowerTarget,
-    Setup, Strategy, Targets,
+    CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal,
+    PowerTarget, Setup, Strategy, Targets,
 };
 use crate::engine::signals::{Bound, PodsSeen, Signals};
 use crate::engine::units::{Ratio, Replicas, Timestamp};
@@ -56,6 +56,7 @@ fn world(roles: &[(Role, f64)]) -> World {
             headroom: ratio(0.5),
             on_no_data: OnNoData::Hold,
             hpa_tolerance: None,
+            forecast: Forecasting::default(),
             tick: Duration::from_secs(15),
         },
         capacity: Capacity::default(),

@@ -17,6 +17,7 @@ mod outlook;
 mod past;
 mod quantiles;
 mod regression;
+mod rhythm;
 mod scale;
 mod season;
 mod state;
@@ -39,9 +40,11 @@ use crate::engine::forecast::past::{DAYS, Past};
 use crate::engine::forecast::season::Season;
 use crate::engine::units::Timestamp;
 
+pub use crate::engine::decision::Stage;
 pub use crate::engine::forecast::head::Target;
 pub use crate::engine::forecast::outlook::Ahead;
 pub use crate::engine::forecast::quantiles::LEVELS;
+pub use crate::engine::forecast::rhythm::Rhythm;
 pub use crate::engine::forecast::state::StateError;
 
 /// What to foresee.
@@ -65,42 +68,6 @@ pub struct Setup {
     pub timezone: Tz,
     /// Dates that count as Sunday.
     pub holidays: BTreeSet<NaiveDate>,
-}
-
-/// How far a forecaster has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Stage {
-    /// Too little was seen: no forecast should be acted upon.
-    Cold,
-    /// An hour or more was seen; the days are unknown.
-    Started,
-    /// A day or more was seen: times of day have a meaning.
-    Day,
-    /// Eight days or more were seen: days of the week have one.
-    Week,
-}
-
-impl Stage {
-    /// How much must have been seen for it.
-    const fn begins_after(self) -> Duration {
-        match self {
-            Self::Cold => Duration::ZERO,
-            Self::Started => Duration::from_hours(1),
-            Self::Day => Duration::from_hours(24),
-            Self::Week => Duration::from_hours(24 * 8),
-        }
-    }
-}
-
-impl std::fmt::Display for Stage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Cold => "cold",
-            Self::Started => "started",
-            Self::Day => "day",
-            Self::Week => "week",
-        })
-    }
 }
 
 /// The online forecaster of one series.

@@ -157,7 +157,8 @@ mod tests {
     use crate::engine::memory::Memory;
     use crate::engine::observation::Observation;
     use crate::engine::setup::{
-        CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy, Targets,
+        CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy,
+        Targets,
     };
     use crate::engine::units::{Ratio, Replicas, Timestamp};
 
@@ -182,6 +183,7 @@ mod tests {
             headroom: Ratio::try_new(0.7).unwrap(),
             on_no_data: OnNoData::Hold,
             hpa_tolerance: None,
+            forecast: Forecasting::default(),
             tick: Duration::from_secs(15),
         }
     }
@@ -203,6 +205,7 @@ mod tests {
             current: Some(Replicas::new(4)),
             ready: Some(Replicas::new(4)),
             serving: true,
+            foreseen: None,
         };
         change(&mut decision);
         let memory = Memory { last: Some(4), ..Memory::default() };

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::capacity::Capacity;
 use crate::engine::cold_start::ColdStarts;
 use crate::engine::demand::{Pressure, Trim};
+use crate::engine::foresight::Foresight;
 use crate::engine::signals::PodsSeen;
 use crate::engine::units::Timestamp;
 
@@ -50,6 +51,8 @@ pub struct Memory {
     pub idle: Idle,
     /// The wake in progress.
     pub wake: Wake,
+    /// What is foreseen.
+    pub foresight: Foresight,
 }
 
 #[cfg(test)]

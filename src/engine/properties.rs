@@ -14,8 +14,8 @@ use crate::engine::observation::{
 };
 use crate::engine::series::{Sample, Series};
 use crate::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal, Setup,
-    Strategy as Scale, Targets,
+    CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives, OnNoData, OwnRole, OwnSignal,
+    Setup, Strategy as Scale, Targets,
 };
 use crate::engine::step::{Memory, step};
 use crate::engine::units::{Ratio, Replicas, Timestamp};
@@ -59,6 +59,7 @@ fn setup(family: Family, own: bool, seeded: bool) -> Setup {
         headroom: ratio(0.7),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: own.then(|| ratio(0.1)),
+        forecast: Forecasting::default(),
         tick: TICK,
     }
 }

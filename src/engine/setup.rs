@@ -2,8 +2,11 @@
 //!
 //! `crate::spec` builds it from trigger metadata; the defaults live there.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::units::{Ratio, Replicas};
@@ -143,6 +146,37 @@ pub struct CapacitySeed {
     pub generation_tokens_per_second: Option<f64>,
 }
 
+/// What the forecast goes by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forecasting {
+    /// Probability that capacity suffices, 0.5..=0.999; more than 0.99 counts as that.
+    pub quantile: f64,
+    /// How far back to learn.
+    pub history: Duration,
+    /// Local time of days and weeks.
+    pub zone: Tz,
+    /// Dates that count as Sunday.
+    pub holidays: BTreeSet<NaiveDate>,
+    /// Usable share of a replica's rate capacity while the forecast is trusted; not below
+    /// [`Setup::headroom`].
+    pub headroom_trusted: Ratio,
+    /// Idle time that one cold start is worth; `None`: five times the lead time.
+    pub cold_start_cost: Option<Duration>,
+}
+
+impl Default for Forecasting {
+    fn default() -> Self {
+        Self {
+            quantile: 0.95,
+            history: Duration::from_hours(14 * 24),
+            zone: Tz::UTC,
+            holidays: BTreeSet::new(),
+            headroom_trusted: Ratio::TRUSTED,
+            cold_start_cost: None,
+        }
+    }
+}
+
 /// Everything the user set that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
@@ -186,4 +220,6 @@ pub struct Setup {
     pub hpa_tolerance: Option<Ratio>,
     /// Time between ticks.
     pub tick: Duration,
+    /// What the forecast goes by.
+    pub forecast: Forecasting,
 }

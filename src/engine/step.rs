@@ -1,8 +1,10 @@
 //! One tick as a short list of named lines.
 
-use crate::engine::decide::{Case, Facts, Timings, decide, need};
+use crate::engine::arrived::Minute;
+use crate::engine::decide::{Case, Facts, Plan, Timings, decide, headroom, need};
 use crate::engine::decision::{Decision, Reason, State};
 use crate::engine::demand::{Input, latency_ratio, trim_wanted};
+use crate::engine::foresight::measured;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::{Bound, Signals};
@@ -16,6 +18,8 @@ pub struct Step {
     pub decision: Decision,
     /// What to remember.
     pub memory: Memory,
+    /// What arrived in the minute that ended since the last tick, for who keeps history.
+    pub minute: Option<Minute>,
 }
 
 /// Decides. Total, deterministic, no I/O; `observation.at` is now.
@@ -27,23 +31,28 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
     let signals = Signals::read(setup, observation, &mut memory.pods, timings.stuck_after, sized);
     memory.pressure.note(&signals, &memory.capacity, timings.cold_start);
     let latency = latency(setup, observation, &signals, &memory);
+    let ahead = memory.foresight.ahead(setup, observation.at, timings.lead);
     let input = Input {
         setup,
         signals: &signals,
         bound: Bound::Low,
         capacity: &memory.capacity,
         pressure: &memory.pressure,
+        headroom: headroom(setup, ahead.as_ref()),
         cold_start: timings.cold_start,
         slow: latency.is_some_and(|ratio| ratio > 1.0),
     };
     let need = need(&input, memory.trim.value);
-    let facts = Facts::gather(setup, &signals, &timings, &mut memory);
+    let minute = memory.foresight.note(setup, observation.at, measured(&input));
+    let plan = Plan::of(&input, ahead.as_ref(), need.up, (&timings, &memory.foresight));
+    let facts = Facts::gather(setup, &signals, &timings, plan.floor(), &mut memory);
     memory.note_idle(setup, &signals, &facts);
-    let case = Case { setup, observation, signals: &signals, need: &need, timings: &timings };
+    let (signals, need, timings) = (&signals, &need, &timings);
+    let case = Case { setup, observation, signals, need, plan: &plan, timings };
     let mut decision = decide(&case, &facts, &mut memory);
     memory.learn(&case, decision.state, latency);
     decision.reasons.extend(known(setup, &memory, &decision));
-    Step { decision, memory }
+    Step { decision, memory, minute }
 }
 
 fn latency(

@@ -389,6 +389,7 @@ mod tests {
             current: None,
             ready: None,
             serving: false,
+            foreseen: None,
         })
     }
 

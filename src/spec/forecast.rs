@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use crate::engine::setup::Forecasting;
 use crate::engine::units::Ratio;
 use crate::spec::bounds::{self, BoundsEntry, Surroundings};
 use crate::spec::quantile::{self, Quantile};
@@ -28,6 +29,20 @@ pub struct Forecast {
     pub headroom_trusted: Ratio,
     /// Idle time that one cold start is worth; `None`: 5 x lead time.
     pub cold_start_cost: Option<Duration>,
+}
+
+impl Forecast {
+    /// The same as the engine needs it.
+    pub(crate) fn forecasting(&self) -> Forecasting {
+        Forecasting {
+            quantile: self.quantile.get(),
+            history: self.history,
+            zone: self.zone,
+            holidays: self.holidays.clone(),
+            headroom_trusted: self.headroom_trusted,
+            cold_start_cost: self.cold_start_cost,
+        }
+    }
 }
 
 const DAY: Duration = Duration::from_secs(86_400);

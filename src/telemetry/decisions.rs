@@ -126,6 +126,7 @@ mod tests {
             current: None,
             ready: None,
             serving: false,
+            foreseen: None,
         }
     }
 

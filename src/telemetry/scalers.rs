@@ -192,6 +192,7 @@ mod tests {
             current: Some(Replicas::new(2)),
             ready: None,
             serving: true,
+            foreseen: None,
         })
     }
 

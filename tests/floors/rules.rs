@@ -28,6 +28,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::calendar", 3),
     ("engine::demand", 3),
     ("engine::forecast", 4),
+    ("engine::foresight", 4),
     ("engine::memory", 5),
     ("engine::decide", 5),
     ("engine::invariants", 6),

@@ -118,6 +118,7 @@ impl World for Scripted {
             current: None,
             ready: None,
             serving,
+            foreseen: None,
         };
         Step { decision, memory }
     }

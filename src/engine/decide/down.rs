@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::decide::facts::{Need, Timings};
+use crate::engine::decide::case::Case;
+use crate::engine::decide::facts::Timings;
 use crate::engine::decision::{Block, Reason};
 use crate::engine::memory::Memory;
 use crate::engine::setup::Setup;
@@ -14,13 +15,8 @@ const STEP_PAUSE: Duration = Duration::from_mins(1);
 const STEP_PART: u32 = 5;
 
 /// Replicas wanted with fresh and complete data; at least one, unless it may sleep.
-pub(super) fn follow(
-    setup: &Setup,
-    signals: &Signals,
-    need: &Need,
-    timings: &Timings,
-    memory: &mut Memory,
-) -> (u32, Vec<Reason>) {
+pub(super) fn follow(case: &Case<'_>, memory: &mut Memory) -> (u32, Vec<Reason>) {
+    let Case { setup, signals, need, timings, plan, .. } = *case;
     let now = signals.fresh.now;
     let last = memory.last.unwrap_or(0);
     let mut reasons = Vec::new();
@@ -32,9 +28,9 @@ pub(super) fn follow(
     }
     let base = memory.last.unwrap_or(0);
     // One is the least that the way down leads to; from there only the idle rule leads to zero.
-    let up = need.up.max(1);
+    let up = need.up.max(1).max(plan.floor());
     memory.window.note(now, need.down.max(1), timings.window);
-    memory.panic.note(up, signals.supply.ready, now, timings.window);
+    memory.panic.note(need.up.max(1), signals.supply.ready, now, timings.window);
     let want = if up >= base {
         up
     } else if let Some((block, kept)) = blocked(signals, up, timings, memory) {
@@ -44,7 +40,7 @@ pub(super) fn follow(
     } else {
         memory.window.step(now);
         let (peak, lowest) = (memory.window.peak(), base - (base / STEP_PART).max(1));
-        let want = peak.max(lowest);
+        let want = peak.max(lowest).max(up);
         if want > up {
             let window = Block::Window { peak, window: timings.window };
             let block = if peak > lowest { window } else { Block::Step };
@@ -55,7 +51,7 @@ pub(super) fn follow(
     if want > 1 {
         return (want, reasons);
     }
-    let (want, why) = sleep_or_stay(setup, signals, need, timings, memory);
+    let (want, why) = sleep_or_stay(case, memory);
     reasons.extend(why);
     (want, reasons)
 }
@@ -79,17 +75,15 @@ fn blocked(signals: &Signals, up: u32, timings: &Timings, memory: &Memory) -> Op
 }
 
 /// Zero only after positive evidence for the whole idle window; one replica until then.
-fn sleep_or_stay(
-    setup: &Setup,
-    signals: &Signals,
-    need: &Need,
-    timings: &Timings,
-    memory: &Memory,
-) -> (u32, Vec<Reason>) {
+fn sleep_or_stay(case: &Case<'_>, memory: &Memory) -> (u32, Vec<Reason>) {
+    let Case { setup, signals, need, timings, plan, .. } = *case;
     let idle = memory.idle.for_at(signals.fresh.now);
     if let Some(idle) = idle.filter(|idle| *idle >= timings.idle_after)
         && may_sleep(setup, signals, memory, timings)
     {
+        if let Some(stays) = plan.stays() {
+            return (1, vec![stays]);
+        }
         let unseen = (!signals.outside.sees_zero).then_some(Reason::NoWakePath);
         return (0, [Some(Reason::Sleep { idle }), unseen].into_iter().flatten().collect());
     }

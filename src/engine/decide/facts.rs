@@ -9,6 +9,7 @@ use crate::engine::numeric::replicas_ceil;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::Signals;
+use crate::engine::units::Ratio;
 
 /// Data older than this is no basis for any number.
 pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
@@ -71,10 +72,10 @@ pub struct Need {
 const DEAD_BAND: f64 = 0.03;
 
 impl Need {
-    /// From the low and the high reading.
+    /// From the low and the high reading at the headroom in force.
     #[must_use]
-    pub fn of(setup: &Setup, low: Vec<Term>, high: &[Term]) -> Self {
-        let headroom = setup.headroom.get();
+    pub fn of(headroom: Ratio, low: Vec<Term>, high: &[Term]) -> Self {
+        let headroom = headroom.get();
         let room = headroom / (headroom - DEAD_BAND).max(headroom / 2.0).max(f64::MIN_POSITIVE);
         let up = replicas_ceil(largest(&low));
         let down = replicas_ceil(largest(high) * room.clamp(1.0, 2.0)).max(up);
@@ -117,12 +118,13 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Gathers them; notes the wake and the newest sample in `memory`.
+    /// Gathers them, with replicas that are wanted ahead of demand as `floor`; notes the wake and the newest sample in `memory`.
     #[must_use]
     pub fn gather(
         setup: &Setup,
         signals: &Signals,
         timings: &Timings,
+        floor: u32,
         memory: &mut Memory,
     ) -> Self {
         let now = signals.fresh.now;
@@ -134,7 +136,7 @@ impl Facts {
         let serving = supply.ready_pods() > 0;
         let young_only = supply.loading > supply.starting && memory.newest.is_some();
         let loading = supply.starting > 0 || young_only;
-        let floor = setup.min_replicas.is_some_and(|floor| floor.get() > 0);
+        let floor = floor > 0 || setup.min_replicas.is_some_and(|floor| floor.get() > 0);
         let asks = signals.outside.activation > setup.activation || floor;
         let blind = supply.current.is_none() && supply.ready.is_none();
         let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };

@@ -216,6 +216,29 @@ pub enum Reason {
     },
     /// No number can be given.
     NoNumber,
+    /// More than is needed now, for what is forecast.
+    Forecast {
+        /// Replicas.
+        replicas: u32,
+        /// Probability that they suffice.
+        quantile: f64,
+        /// For the largest demand until then.
+        horizon: Duration,
+    },
+    /// This time of the day usually brings demand: wakes before it.
+    WakesAhead {
+        /// How likely, 0..=1.
+        chance: f64,
+        /// Within this time.
+        within: Duration,
+    },
+    /// Idle, but usually not for long enough to be worth a cold start.
+    StaysAwake {
+        /// How long it usually stays idle.
+        idle: Duration,
+        /// Idle time that a cold start is worth.
+        cost: Duration,
+    },
 }
 
 impl fmt::Display for Block {
@@ -285,6 +308,22 @@ impl fmt::Display for Reason {
             Self::OnNoData { replicas } => write!(f, "onNoData: sends {replicas}"),
             Self::Tolerance { wanted, sent } => {
                 write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
+            }
+            Self::Forecast { replicas, quantile, horizon } => {
+                let minutes = horizon.as_secs() / 60;
+                write!(
+                    f,
+                    "forecast needs {replicas}: p{} within {minutes} min",
+                    Short(quantile * 100.0)
+                )
+            }
+            Self::WakesAhead { chance, within } => {
+                let percent = Short((chance * 100.0).round());
+                write!(f, "wakes ahead: demand within {} s is {percent} % likely", within.as_secs())
+            }
+            Self::StaysAwake { idle, cost } => {
+                let (idle, cost) = (idle.as_secs(), cost.as_secs());
+                write!(f, "stays awake: usually idle {idle} s more, a cold start is worth {cost} s")
             }
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {

@@ -7,6 +7,7 @@ use crate::engine::demand::pressure::Pressure;
 use crate::engine::observation::Role;
 use crate::engine::setup::Setup;
 use crate::engine::signals::{Bound, Signals};
+use crate::engine::units::Ratio;
 
 /// A backlog is never drained faster than this, however quick the cold start: new replicas would
 /// come and go with single bursts.
@@ -30,6 +31,8 @@ pub struct Input<'a> {
     pub capacity: &'a Capacity,
     /// How long requests have been waiting, and what that asks for.
     pub pressure: &'a Pressure,
+    /// Usable share of a replica's rate capacity that is in force.
+    pub headroom: Ratio,
     /// P90 of cold starts.
     pub cold_start: Duration,
     /// A latency objective is missed.

@@ -16,7 +16,7 @@ pub(super) fn term(input: &Input<'_>) -> Option<Term> {
     let speed = input.capacity.prefill.known()?;
     let prompt = input.capacity.shape?.uncached;
     let arriving = input.arrivals()? * prompt;
-    let term = Term::ratio(TermKind::Prefill, arriving, input.setup.headroom.get() * speed)?;
+    let term = Term::ratio(TermKind::Prefill, arriving, input.headroom.get() * speed)?;
     let left = |objective: Duration| (objective.as_secs_f64() - prompt / speed).max(SECONDS_MIN);
     let seconds = input.setup.objectives.ttft.map_or(input.drain_seconds(), left);
     let backlog = input.backlog().and_then(|waiting| share(waiting * prompt, speed * seconds));

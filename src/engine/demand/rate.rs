@@ -9,8 +9,7 @@ use crate::engine::numeric::share;
 #[must_use]
 pub(super) fn term(input: &Input<'_>) -> Option<Term> {
     let rate = input.capacity.request_rate()?;
-    let arrivals =
-        Term::ratio(TermKind::Rate, input.arrivals()?, input.setup.headroom.get() * rate)?;
+    let arrivals = Term::ratio(TermKind::Rate, input.arrivals()?, input.headroom.get() * rate)?;
     Some(arrivals.with_backlog(drained(input, rate).unwrap_or(0.0)))
 }
 

@@ -22,7 +22,7 @@ pub(super) fn queue_depth(input: &Input<'_>) -> Option<Term> {
 /// Replicas that the load without the queue needs, by whatever can tell.
 fn running_load(input: &Input<'_>, rate: f64) -> f64 {
     let arriving =
-        input.arrivals().and_then(|arrivals| share(arrivals, input.setup.headroom.get() * rate));
+        input.arrivals().and_then(|arrivals| share(arrivals, input.headroom.get() * rate));
     let batch = running::need(input).map(|term| term.replicas);
     [kv::running_need(input), arriving, batch].into_iter().flatten().fold(0.0, f64::max)
 }

@@ -7,10 +7,11 @@
 //! a day. A forecast that has lost more than the better of the others over it is demoted, and comes
 //! back by itself when it has lost less.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use crate::engine::decision::{Rival, Trust};
 
 /// What happened is forgotten by half in this time.
 const HALF_LIFE: Duration = Duration::from_hours(24);
@@ -33,72 +34,6 @@ pub struct Said {
     pub reactive: f64,
     /// What came.
     pub actual: f64,
-}
-
-/// Which of the others a forecast is compared with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rival {
-    /// Last value + conformal.
-    Naive,
-    /// The reactive decision.
-    Reactive,
-}
-
-impl fmt::Display for Rival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Naive => "last value + conformal",
-            Self::Reactive => "the reactive decision",
-        })
-    }
-}
-
-/// Whether to act upon the forecast.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Trust {
-    /// Too little is in the account.
-    Young {
-        /// How much longer, if nothing is missed.
-        remaining: Duration,
-    },
-    /// It lost no more than its better rival.
-    Trusted {
-        /// Its loss over the rival's.
-        ratio: f64,
-        /// The better of the others.
-        rival: Rival,
-    },
-    /// It lost more.
-    Demoted {
-        /// Its loss over the rival's.
-        ratio: f64,
-        /// The better of the others.
-        rival: Rival,
-    },
-}
-
-impl Trust {
-    /// Whether it may count.
-    #[must_use]
-    pub const fn is_trusted(self) -> bool {
-        matches!(self, Self::Trusted { .. })
-    }
-}
-
-impl fmt::Display for Trust {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Young { remaining } => {
-                write!(f, "not judged yet, {} min to go", remaining.as_secs().div_ceil(60))
-            }
-            Self::Trusted { ratio, rival } => {
-                write!(f, "trusted: lost {ratio:.2} of what {rival} lost in the last day")
-            }
-            Self::Demoted { ratio, rival } => {
-                write!(f, "demoted: lost {ratio:.2} times what {rival} lost in the last day")
-            }
-        }
-    }
 }
 
 /// The account.
@@ -146,6 +81,13 @@ impl Ledger {
         }
         self.entries = self.entries.saturating_add(1);
         self.judge();
+    }
+
+    /// Everything `factor` times as large, as when the unit of demand changes.
+    pub fn rescale(&mut self, factor: f64) {
+        for loss in [&mut self.forecast, &mut self.naive, &mut self.reactive] {
+            *loss *= factor;
+        }
     }
 
     fn judge(&mut self) {

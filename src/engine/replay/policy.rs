@@ -23,7 +23,9 @@ mod wva_v2;
 use crate::engine::replay::policy::fixed::STATIC_PEAK;
 use crate::engine::replay::policy::knative::KNATIVE_KPA;
 use crate::engine::replay::policy::oracle::ORACLE;
-use crate::engine::replay::policy::prescale::PRESCALE_REACTIVE;
+use crate::engine::replay::policy::prescale::{
+    PRESCALE_AUTO, PRESCALE_PROACTIVE, PRESCALE_REACTIVE,
+};
 use crate::engine::replay::policy::queue::{KEDA_MULTI, KEDA_QUEUE, KEDA_QUEUE_CRON};
 use crate::engine::replay::policy::slo::SLO_AWARE;
 use crate::engine::replay::policy::utilization::{HPA_GPU, HPA_KV, HPA_RUNNING};
@@ -47,6 +49,8 @@ pub const POLICIES: &[Policy] = &[
     SLO_AWARE,
     KNATIVE_KPA,
     PRESCALE_REACTIVE,
+    PRESCALE_AUTO,
+    PRESCALE_PROACTIVE,
     ORACLE,
 ];
 
@@ -68,7 +72,7 @@ mod tests {
     #[test]
     fn names_are_found_and_unique() {
         let names: BTreeSet<&str> = POLICIES.iter().map(|policy| policy.name).collect();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 15);
         for policy in POLICIES {
             assert_eq!(find(policy.name).map(|found| found.about), Some(policy.about));
         }

@@ -15,8 +15,8 @@ use crate::engine::replay::request::Arrival;
 use crate::engine::replay::score::Objectives;
 use crate::engine::series::{Sample, Series};
 use crate::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives as Wanted, OnNoData, Setup, Strategy,
-    Targets,
+    CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives as Wanted, OnNoData, Setup,
+    Strategy, Targets,
 };
 use crate::engine::units::{Ratio, Replicas, Timestamp};
 
@@ -64,6 +64,7 @@ fn setup() -> Setup {
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,
+        forecast: Forecasting::default(),
         tick: Duration::from_secs(15),
     }
 }

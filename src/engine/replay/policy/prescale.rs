@@ -33,16 +33,48 @@ pub(super) const PRESCALE_REACTIVE: Policy = Policy {
     law: |context, headroom| Box::new(Reactive::new(context, headroom)),
 };
 
+/// With the forecast while it is trusted.
+pub(super) const PRESCALE_AUTO: Policy = Policy {
+    name: "prescale-auto",
+    about: "prescale as it comes (scaleStrategy: auto): the larger of prescale-reactive and the forecast of the lead time \
+            ahead, as long as the forecast loses less than last value + conformal and the reactive decision; then with more \
+            of each replica in use.",
+    source: "this repository, the code that serves; KEDA external-push at pollingInterval 5, cooldownPeriod 60, with the HPA \
+             behaviour it ships",
+    simplifications: &[
+        "it learns from the run alone: no history before its first minute",
+        "the default tick of 15 s",
+    ],
+    knob: Some(QUANTILE),
+    law: |context, quantile| Box::new(Reactive::foreseeing(context, quantile, Strategy::Auto)),
+    ..PRESCALE_REACTIVE
+};
+
+/// With the forecast whether it is trusted or not.
+pub(super) const PRESCALE_PROACTIVE: Policy = Policy {
+    name: "prescale-proactive",
+    about: "prescale with scaleStrategy: proactive: as prescale-auto, but the forecast counts from its first hour on and when it \
+            has been demoted.",
+    knob: Some(QUANTILE),
+    law: |context, quantile| Box::new(Reactive::foreseeing(context, quantile, Strategy::Proactive)),
+    ..PRESCALE_AUTO
+};
+
+const QUANTILE: Knob = Knob {
+    name: "quantile: probability that capacity suffices over the lead",
+    default: 0.95,
+    values: &[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99],
+};
+
 fn actuator(context: &Context) -> Actuator {
     Actuator::Keda(Keda::recommended(context.limits))
 }
 
-/// The trigger's setup at a headroom, within the limits; a headroom that is none changes nothing.
-fn setup(context: &Context, headroom: f64) -> Setup {
+/// The trigger's setup within the limits.
+fn setup(context: &Context, strategy: Strategy) -> Setup {
     let Context { setup, limits: (min, max), .. } = context;
     Setup {
-        headroom: Ratio::try_new(headroom).unwrap_or(setup.headroom),
-        strategy: Strategy::Reactive,
+        strategy,
         min_replicas: Some(setup.min_replicas.unwrap_or(Replicas::new(*min))),
         max_replicas: Some(setup.max_replicas.unwrap_or(Replicas::new(*max))),
         ..setup.clone()
@@ -57,10 +89,22 @@ pub struct Reactive {
 }
 
 impl Reactive {
-    /// Nothing seen yet, at a headroom of 0..=1; another changes nothing.
+    /// Nothing seen yet and no forecast, at a headroom of 0..=1; another changes nothing.
     #[must_use]
     pub fn new(context: &Context, headroom: f64) -> Self {
-        Self { setup: setup(context, headroom), memory: Memory::default() }
+        let mut setup = setup(context, Strategy::Reactive);
+        setup.headroom = Ratio::try_new(headroom).unwrap_or(setup.headroom);
+        Self { setup, memory: Memory::default() }
+    }
+
+    /// With a forecast of a quantile of 0.5..=0.99; another changes nothing.
+    #[must_use]
+    pub fn foreseeing(context: &Context, quantile: f64, strategy: Strategy) -> Self {
+        let mut setup = setup(context, strategy);
+        if (0.5..1.0).contains(&quantile) {
+            setup.forecast.quantile = quantile;
+        }
+        Self { setup, memory: Memory::default() }
     }
 
     /// Requests per second that it believes one replica to carry; `None`: it does not know yet.

@@ -11,7 +11,8 @@ use crate::engine::replay::request::Arrival;
 use crate::engine::replay::world::World;
 use crate::engine::series::Sample;
 use crate::engine::setup::{
-    CapacitySeed, Family, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy, Targets,
+    CapacitySeed, Family, Forecasting, GpuTargets, Lead, Objectives, OnNoData, Setup, Strategy,
+    Targets,
 };
 use crate::engine::step::{Memory, step};
 use crate::engine::units::{Ratio, Replicas, Timestamp};
@@ -214,6 +215,7 @@ fn setup() -> Setup {
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,
+        forecast: Forecasting::default(),
         tick: seconds(15),
     }
 }

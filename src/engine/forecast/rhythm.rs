@@ -1,0 +1,254 @@
+//! When a workload usually wakes: which slots of which days had any demand.
+//!
+//! Given minutes with demand, without, or unknown; promises, for an instant at which nothing is
+//! wanted, how likely demand is within a span and how long it usually stays away. The days behind
+//! vote. A day counts more when it is the same day of the week, when it is recent, and when it was
+//! like today in the hours before this time: on a holiday nobody came at nine either.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::engine::forecast::local::{Local, SLOTS};
+use crate::engine::units::Timestamp;
+
+/// Days that vote.
+const DAYS: u32 = 14;
+/// A slot.
+const SLOT: Duration = Duration::from_mins(5);
+const SLOT_MS: i64 = 300_000;
+/// The same day of the week counts as so many others.
+const SAME_WEEKDAY: f64 = 3.0;
+/// A day counts this much of the one after it.
+const AGED: f64 = 0.95;
+/// Slots before now that a day is compared over: two hours.
+const COMPARED: usize = 24;
+/// A day that differed from today in all of them counts exp of minus this much.
+const UNLIKE: f64 = 6.0;
+/// Days' worth of belief that nobody comes: one day alone does not make a habit.
+const DOUBT: f64 = 0.5;
+
+/// The slots of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Slots {
+    known: [u64; 5],
+    active: [u64; 5],
+}
+
+impl Slots {
+    fn note(&mut self, slot: usize, active: bool) {
+        let (word, bit) = (slot / 64, 1_u64 << (slot % 64));
+        self.known[word] |= bit;
+        if active {
+            self.active[word] |= bit;
+        }
+    }
+
+    fn at(&self, slot: usize) -> Option<bool> {
+        let (word, bit) = (slot / 64, 1_u64 << (slot % 64));
+        (self.known[word] & bit != 0).then_some(self.active[word] & bit != 0)
+    }
+}
+
+/// The last days in slots, of absolute time: the wall clock is applied when they are compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rhythm {
+    local: Local,
+    /// Days, the newest last; a day begins at 0:00 UTC.
+    days: std::collections::VecDeque<Slots>,
+    /// The newest day, since the epoch.
+    newest: Option<i64>,
+}
+
+impl Rhythm {
+    /// Nothing known yet, in local time of `zone`; `holidays` count as Sundays.
+    #[must_use]
+    pub const fn new(zone: Tz, holidays: BTreeSet<NaiveDate>) -> Self {
+        let days = std::collections::VecDeque::new();
+        Self { local: Local::new(zone, holidays), days, newest: None }
+    }
+
+    /// Notes whether there was demand in the minute at `at`; what is unknown is not noted.
+    pub fn observe(&mut self, at: Timestamp, active: Option<bool>) {
+        let Some(active) = active else { return };
+        let (day, slot) = place(at);
+        let newest = *self.newest.get_or_insert(day);
+        let ahead = day.saturating_sub(newest);
+        for _ in 0..ahead.clamp(0, KEPT_I64) {
+            self.days.push_back(Slots::default());
+        }
+        if self.days.is_empty() {
+            self.days.push_back(Slots::default());
+        }
+        self.newest = Some(newest.max(day));
+        while self.days.len() > KEPT {
+            self.days.pop_front();
+        }
+        if let Some(slots) = self.slots_mut(day) {
+            slots.note(slot, active);
+        }
+    }
+
+    /// How likely demand comes within `span` after `at`, 0..=1; `None` while no day behind can tell.
+    #[must_use]
+    pub fn chance(&self, at: Timestamp, span: Duration) -> Option<f64> {
+        let slots = span.as_secs().div_ceil(SLOT.as_secs()).clamp(1, 288);
+        let votes = self.votes(at, |then| {
+            let mut seen = (0..=slots).map(|by| self.slot(after(then, by)));
+            let unknown = seen.clone().any(|slot| slot.is_none());
+            let active = seen.any(|slot| slot == Some(true));
+            (active || !unknown).then_some(if active { 1.0 } else { 0.0 })
+        });
+        let (sum, weight) = votes?;
+        Some(sum / (weight + DOUBT))
+    }
+
+    /// How long nothing usually comes after `at`, up to a day; `None` while no day behind can tell.
+    #[must_use]
+    pub fn idle(&self, at: Timestamp) -> Option<Duration> {
+        let (sum, weight) = self.votes(at, |then| {
+            let next = (0..SLOTS as u64).find(|by| self.slot(after(then, *by)) != Some(false));
+            let (by, until) =
+                next.map_or((SLOTS as u64, None), |by| (by, self.slot(after(then, by))));
+            // Where it breaks off nobody knows how long it would have lasted.
+            let known = next.is_none() || until == Some(true);
+            let span = SLOT.saturating_mul(u32::try_from(by).unwrap_or(u32::MAX));
+            known.then_some(span.as_secs_f64())
+        })?;
+        let mean = sum / weight.max(f64::MIN_POSITIVE);
+        Duration::try_from_secs_f64(mean).ok()
+    }
+
+    /// The weighted sum of what the days behind say, and the weights.
+    fn votes(&self, at: Timestamp, vote: impl Fn(Timestamp) -> Option<f64>) -> Option<(f64, f64)> {
+        let mut local = self.local.clone();
+        let today = local.place(at);
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for days in 1..=DAYS {
+            let then = local.days_before(at, days);
+            let Some(said) = vote(then) else { continue };
+            let same = local.place(then).weekday == today.weekday;
+            let age = AGED.powi(i32::try_from(days).unwrap_or(i32::MAX));
+            let weight = age * if same { SAME_WEEKDAY } else { 1.0 } * self.likeness(at, then);
+            sum += weight * said;
+            weights += weight;
+        }
+        (weights > 0.0).then_some((sum, weights))
+    }
+
+    /// How alike the hours before two instants were, above 0 and up to 1.
+    fn likeness(&self, now: Timestamp, then: Timestamp) -> f64 {
+        let (mut compared, mut unlike) = (0.0, 0.0);
+        for by in 1..=COMPARED as u64 {
+            if let Some((today, before)) =
+                self.slot(before(now, by)).zip(self.slot(before(then, by)))
+            {
+                compared += 1.0;
+                unlike += if today == before { 0.0 } else { 1.0 };
+            }
+        }
+        if compared > 0.0 { (-UNLIKE * unlike / compared).exp() } else { 1.0 }
+    }
+
+    fn slot(&self, at: Timestamp) -> Option<bool> {
+        let (day, slot) = place(at);
+        let back = usize::try_from(self.newest?.checked_sub(day)?).ok()?;
+        let idx = self.days.len().checked_sub(back + 1)?;
+        self.days.get(idx)?.at(slot)
+    }
+
+    fn slots_mut(&mut self, day: i64) -> Option<&mut Slots> {
+        let back = usize::try_from(self.newest?.checked_sub(day)?).ok()?;
+        let idx = self.days.len().checked_sub(back + 1)?;
+        self.days.get_mut(idx)
+    }
+}
+
+/// Days kept: those that vote, the one before and the one after.
+const KEPT: usize = 16;
+const KEPT_I64: i64 = 16;
+
+/// The day since the epoch, and the slot in it.
+fn place(at: Timestamp) -> (i64, usize) {
+    let slot = at.unix_ms().div_euclid(SLOT_MS);
+    (slot.div_euclid(288), usize::try_from(slot.rem_euclid(288)).unwrap_or(0))
+}
+
+fn after(at: Timestamp, slots: u64) -> Timestamp {
+    at.plus(SLOT.saturating_mul(u32::try_from(slots).unwrap_or(u32::MAX)))
+}
+
+fn before(at: Timestamp, slots: u64) -> Timestamp {
+    at.minus(SLOT.saturating_mul(u32::try_from(slots).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use chrono_tz::Tz;
+
+    use super::Rhythm;
+    use crate::engine::units::Timestamp;
+
+    /// 2026-01-05, a Monday, 0:00 UTC.
+    const MONDAY: i64 = 1_767_571_200;
+
+    fn at(day: i64, minute: i64) -> Timestamp {
+        Timestamp::from_unix_ms((MONDAY + day * 86_400 + minute * 60) * 1000)
+    }
+
+    /// Eight to eighteen on working days, until the minute of that day.
+    fn worked(until: (i64, i64)) -> Rhythm {
+        let mut rhythm = Rhythm::new(Tz::UTC, BTreeSet::new());
+        for day in 0..=until.0 {
+            let end = if day == until.0 { until.1 } else { 1440 };
+            for minute in 0..end {
+                let active = day % 7 < 5 && (480..1080).contains(&minute);
+                rhythm.observe(at(day, minute), Some(active));
+            }
+        }
+        rhythm
+    }
+
+    #[test]
+    fn a_working_day_is_foreseen_and_a_weekend_is_not() {
+        let hour = Duration::from_mins(15);
+        let rows = [
+            // Tuesday of the second week, before eight, long before, and after work.
+            ((8, 470), 0.8..=1.0, 0..=15),
+            ((8, 300), 0.0..=0.01, 150..=420),
+            ((8, 1100), 0.0..=0.01, 700..=1100),
+            // Saturday morning.
+            ((12, 470), 0.0..=0.3, 600..=1440),
+        ];
+        for ((day, minute), chance, idle) in rows {
+            let rhythm = worked((day, minute));
+            let said = rhythm.chance(at(day, minute), hour).unwrap();
+            assert!(chance.contains(&said), "{day} {minute}: {said}");
+            let lasts = rhythm.idle(at(day, minute)).unwrap().as_secs() / 60;
+            assert!(idle.contains(&lasts), "{day} {minute}: {lasts} min");
+        }
+    }
+
+    #[test]
+    fn a_holiday_is_noticed_when_nobody_came() {
+        let mut rhythm = worked((8, 480));
+        for minute in 480..600 {
+            rhythm.observe(at(8, minute), Some(false));
+        }
+        let lasts = rhythm.idle(at(8, 600)).unwrap().as_secs() / 60;
+        assert!(lasts > 600, "{lasts} min");
+    }
+
+    #[test]
+    fn what_is_not_known_says_nothing() {
+        let rhythm = Rhythm::new(Tz::UTC, BTreeSet::new());
+        assert_eq!(rhythm.chance(at(0, 0), Duration::from_mins(5)), None);
+        let rhythm = worked((0, 700));
+        assert_eq!(rhythm.idle(at(0, 700)), None);
+    }
+}

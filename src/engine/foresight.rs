@@ -1,0 +1,145 @@
+//! What is foreseen of a workload: one forecast of the work that arrives, its account, and when the
+//! workload usually wakes.
+//!
+//! Given what each tick measured, or minutes of history; promises for any lead time a quantile of the
+//! largest work until then, whether it has earned trust, and what idleness is worth. Works with raw
+//! counts per minute: what a replica carries is applied by whoever asks, so that history stays true
+//! when capacity is learned anew. Turning work into replicas is left to
+//! [`crate::engine::demand`], what counts to [`crate::engine::decide`].
+
+mod account;
+mod ahead;
+mod learned;
+mod meter;
+mod work;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::arrived::Minute;
+use crate::engine::forecast;
+use crate::engine::foresight::learned::{HORIZONS, Learned, QUANTILE_MAX, horizon_for, minutes_of};
+use crate::engine::numeric::share;
+use crate::engine::setup::{Family, Setup, Strategy};
+use crate::engine::units::Timestamp;
+
+pub use ahead::{Ahead, Unit};
+pub use meter::{Measured, Meter};
+pub use work::{equivalents, measured};
+
+/// A forecast is about the minutes after the newest one; when that is older, it is no forecast.
+const AGE_MAX: Duration = Duration::from_mins(5);
+
+/// The foresight of one workload. What was learned is not stored but rebuilt from minutes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Foresight {
+    meter: Meter,
+    #[serde(skip)]
+    learned: Option<Arc<Learned>>,
+}
+
+impl Foresight {
+    /// Notes what a tick measured; gives the minute that ended with it, if one did, for those who
+    /// keep history.
+    pub fn note(&mut self, setup: &Setup, at: Timestamp, measured: Measured) -> Option<Minute> {
+        let minute = self.meter.note(at, measured)?;
+        if setup.strategy != Strategy::Reactive {
+            self.learn(setup, &[minute]);
+        }
+        Some(minute)
+    }
+
+    /// Learns minutes in ascending time; those that are not newer than what is known are ignored.
+    pub fn learn(&mut self, setup: &Setup, minutes: &[Minute]) {
+        if minutes.is_empty() {
+            return;
+        }
+        let unit = if setup.family == Family::Llm { Unit::Requests } else { Unit::Replicas };
+        let fresh = || Arc::new(Learned::new(unit, &setup.forecast));
+        let learned = Arc::make_mut(self.learned.get_or_insert_with(fresh));
+        let margin = margin(setup);
+        minutes.iter().for_each(|minute| learned.observe(minute, margin));
+    }
+
+    /// Forgets what was learned and learns `history`, then what was learned live after it: history
+    /// that was fetched while ticks went on.
+    #[must_use]
+    pub fn taught(&self, setup: &Setup, history: &[Minute], since: &[Minute]) -> Self {
+        let mut taught = Self { meter: self.meter.clone(), learned: None };
+        taught.learn(setup, history);
+        taught.learn(setup, since);
+        taught
+    }
+
+    /// The work within `lead` and until the next forecast; `None` where nothing was learned.
+    #[must_use]
+    pub fn ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
+        let quantile = setup.forecast.quantile.min(QUANTILE_MAX);
+        let learned = self.learned.as_mut()?;
+        let horizon = horizon_for(lead);
+        if learned.account.horizon() != horizon || learned.account.level() != quantile.to_bits() {
+            Arc::make_mut(learned).account.turn_to(horizon, minutes_of(horizon), quantile);
+        }
+        let old = learned.newest.is_none_or(|newest| now.since(newest) > AGE_MAX);
+        let ahead = learned.ahead(horizon, quantile);
+        Some(Ahead { work: ahead.work.filter(|_| !old), ..ahead })
+    }
+
+    /// Whether demand usually comes within `span` after an idle `at`, 0..=1; `None` while less than
+    /// a day is known.
+    #[must_use]
+    pub fn wakes_within(&self, at: Timestamp, span: Duration) -> Option<f64> {
+        self.learned.as_ref()?.rhythm.chance(at, span)
+    }
+
+    /// How long an idle `at` usually lasts, up to a day; `None` while less than a day is known.
+    #[must_use]
+    pub fn idle_lasts(&self, at: Timestamp) -> Option<Duration> {
+        self.learned.as_ref()?.rhythm.idle(at)
+    }
+
+    /// The newest minute that was learned.
+    #[must_use]
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.learned.as_ref()?.newest
+    }
+
+    /// What the series counts; `None` before anything was learned.
+    #[must_use]
+    pub fn unit(&self) -> Option<Unit> {
+        self.learned.as_ref().map(|learned| learned.unit)
+    }
+
+    /// The day ahead, for the eye: not calibrated. Every `every` minutes.
+    #[must_use]
+    pub fn outlook(&self, every: usize) -> Vec<forecast::Ahead> {
+        self.learned.as_ref().map_or_else(Vec::new, |learned| learned.forecaster.outlook(every))
+    }
+
+    /// Shares of what came at or below the forecast of the last day, and how many were counted.
+    #[must_use]
+    pub fn coverage(&self) -> Option<(f64, u32)> {
+        self.learned.as_ref()?.account.coverage()
+    }
+
+    /// A quantile at each horizon, for a chart: minutes ahead, median and the quantile asked for.
+    #[must_use]
+    pub fn bands(&self, quantile: f64) -> Vec<(u32, f64, f64)> {
+        let Some(learned) = &self.learned else { return Vec::new() };
+        let of = |idx| {
+            let median = learned.forecaster.quantile(idx, 0.5)?;
+            Some((median, learned.forecaster.quantile(idx, quantile)?))
+        };
+        let bands = HORIZONS.into_iter().enumerate();
+        bands.filter_map(|(idx, minutes)| of(idx).map(|(mid, up)| (minutes, mid, up))).collect()
+    }
+}
+
+/// By how much more than what it saw the reactive decision makes room for.
+fn margin(setup: &Setup) -> f64 {
+    let (trusted, headroom) = (setup.forecast.headroom_trusted.get(), setup.headroom.get());
+    share(trusted, headroom).unwrap_or(1.0).max(1.0)
+}

@@ -1,0 +1,172 @@
+//! What the forecast, its bar and the reactive decision said of one horizon, until it has come.
+//!
+//! The reactive decision makes room for the largest of the last minutes, as its down-window keeps it,
+//! times what its headroom leaves beyond the trusted one. So history teaches the account as ticks do.
+
+use std::collections::VecDeque;
+
+use crate::engine::arrived::Minute;
+use crate::engine::decision::Trust;
+use crate::engine::forecast::trust::{Ledger, Said};
+use crate::engine::units::Timestamp;
+
+/// Minutes that the reactive decision keeps a need: its down-window at a usual cold start.
+const HELD: usize = 3;
+/// A day's share of the newest in how much was covered.
+const COVERAGE_SHARE: f64 = 1.0 / 1440.0;
+
+/// What was said at one minute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rates {
+    pub(super) forecast: f64,
+    pub(super) naive: f64,
+    /// Room of the reactive decision over what it saw.
+    pub(super) margin: f64,
+}
+
+/// Claims and verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Account {
+    horizon: usize,
+    minutes: usize,
+    level: f64,
+    ledger: Ledger,
+    /// What was said, oldest first, one per minute; at most as many as the horizon has.
+    claims: VecDeque<Option<(f64, f64, f64)>>,
+    /// What came in the minutes behind, newest last.
+    came: VecDeque<Option<f64>>,
+    newest: Option<Timestamp>,
+    covered: f64,
+    counted: u32,
+}
+
+impl Account {
+    pub(super) const fn new(horizon: usize, minutes: usize, level: f64) -> Self {
+        Self {
+            horizon,
+            minutes,
+            level,
+            ledger: Ledger::new(level, Minute::LENGTH),
+            claims: VecDeque::new(),
+            came: VecDeque::new(),
+            newest: None,
+            covered: 0.0,
+            counted: 0,
+        }
+    }
+
+    pub(super) const fn horizon(&self) -> usize {
+        self.horizon
+    }
+
+    /// The level's bits: levels are compared as they were given.
+    pub(super) const fn level(&self) -> u64 {
+        self.level.to_bits()
+    }
+
+    /// Looks at another horizon or level from now on. What was said of the old one is not judged;
+    /// the verdict so far stands, for the forecaster is the same.
+    pub(super) fn turn_to(&mut self, horizon: usize, minutes: usize, level: f64) {
+        self.claims.clear();
+        (self.horizon, self.minutes, self.level) = (horizon, minutes, level);
+    }
+
+    /// Notes what came in the minute at `at`, and what is said of the minutes after it.
+    pub(super) fn note(&mut self, at: Timestamp, came: Option<f64>, said: Option<Rates>) {
+        let missed = self.newest.map_or(0, |newest| {
+            usize::try_from(at.since(newest).as_secs() / 60).unwrap_or(0).saturating_sub(1)
+        });
+        for _ in 0..missed.min(self.minutes + HELD) {
+            self.push(None, None);
+        }
+        self.newest = Some(at);
+        self.push(came, said);
+    }
+
+    fn push(&mut self, came: Option<f64>, said: Option<Rates>) {
+        self.came.push_back(came);
+        while self.came.len() > self.minutes.max(HELD) {
+            self.came.pop_front();
+        }
+        if self.claims.len() >= self.minutes {
+            self.settle();
+        }
+        let held = self.came.iter().rev().take(HELD).flatten().copied().reduce(f64::max);
+        let claim = said.zip(held).filter(|_| came.is_some());
+        let claim = claim.map(|(said, held)| (said.forecast, said.naive, held * said.margin));
+        self.claims.push_back(claim);
+    }
+
+    /// The oldest claim is due: all minutes that it was about have come.
+    fn settle(&mut self) {
+        let Some(Some((forecast, naive, reactive))) = self.claims.pop_front() else { return };
+        let window = self.came.iter().rev().take(self.minutes);
+        let whole: Option<Vec<f64>> = window.copied().collect();
+        let Some(actual) = whole.and_then(|whole| whole.into_iter().reduce(f64::max)) else {
+            return;
+        };
+        self.ledger.enter(Said { forecast, naive, reactive, actual });
+        self.counted = self.counted.saturating_add(1);
+        let share = (1.0 / f64::from(self.counted)).max(COVERAGE_SHARE);
+        let hit = if actual <= forecast { 1.0 } else { 0.0 };
+        self.covered += share * (hit - self.covered);
+    }
+
+    pub(super) fn trust(&self) -> Trust {
+        self.ledger.trust()
+    }
+
+    /// Share of targets at or below the forecast, over about a day, and how many were counted.
+    pub(super) fn coverage(&self) -> Option<(f64, u32)> {
+        (self.counted > 0).then_some((self.covered, self.counted))
+    }
+
+    /// Everything `factor` times as large.
+    pub(super) fn rescale(&mut self, factor: f64) {
+        self.came.iter_mut().flatten().for_each(|value| *value *= factor);
+        self.claims.clear();
+        self.ledger.rescale(factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Rates};
+    use crate::engine::decision::Trust;
+    use crate::engine::units::Timestamp;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_unix_ms(minute * 60_000)
+    }
+
+    fn account(minutes: i64, forecast: f64, naive: f64) -> Account {
+        let mut account = Account::new(1, 5, 0.95);
+        for minute in 0..minutes {
+            let said = Rates { forecast, naive, margin: 1.2 };
+            account.note(at(minute), Some(10.0), Some(said));
+        }
+        account
+    }
+
+    #[test]
+    fn what_was_said_is_judged_once_it_has_come() {
+        assert!(matches!(account(300, 10.5, 12.0).trust(), Trust::Young { .. }));
+        assert!(account(366, 10.5, 12.0).trust().is_trusted());
+        assert!(matches!(account(366, 20.0, 12.0).trust(), Trust::Demoted { .. }));
+        assert_eq!(account(366, 10.5, 12.0).coverage(), Some((1.0, 361)));
+        assert_eq!(account(366, 9.5, 12.0).coverage(), Some((0.0, 361)));
+        assert_eq!(account(5, 10.5, 12.0).coverage(), None);
+    }
+
+    #[test]
+    fn a_window_with_a_gap_is_not_judged() {
+        let mut account = account(20, 10.5, 12.0);
+        let (_, before) = account.coverage().unwrap();
+        // The minutes 20 to 24 are missing; claims that reach into them are dropped.
+        for minute in 25..30 {
+            let said = Rates { forecast: 10.5, naive: 12.0, margin: 1.2 };
+            account.note(at(minute), Some(10.0), Some(said));
+        }
+        assert_eq!(account.coverage().unwrap().1, before);
+    }
+}

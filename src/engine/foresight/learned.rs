@@ -1,0 +1,108 @@
+//! What a workload's minutes taught: forecaster, account and rhythm, in one unit.
+
+use std::time::Duration;
+
+use crate::engine::arrived::Minute;
+use crate::engine::forecast::trust::capped;
+use crate::engine::forecast::{Forecaster, Horizon, Rhythm, Setup as ForecastSetup, Target};
+use crate::engine::foresight::account::{Account, Rates};
+use crate::engine::foresight::ahead::{Ahead, Unit};
+use crate::engine::setup::Forecasting;
+use crate::engine::units::Timestamp;
+
+/// Horizons of the forecast in minutes: the largest demand until then.
+pub(super) const HORIZONS: [u32; 9] = [1, 5, 10, 15, 20, 30, 45, 60, 90];
+/// Between a minute and the next forecast.
+const INTERVAL: Duration = Minute::LENGTH;
+/// Levels beyond this one are not calibrated.
+pub(super) const QUANTILE_MAX: f64 = 0.99;
+
+/// What was learned; shared between copies of a memory until one of them learns more.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Learned {
+    pub(super) unit: Unit,
+    pub(super) forecaster: Forecaster,
+    pub(super) account: Account,
+    pub(super) rhythm: Rhythm,
+    pub(super) newest: Option<Timestamp>,
+}
+
+impl Learned {
+    pub(super) fn new(unit: Unit, setup: &Forecasting) -> Self {
+        let horizon = |steps| Horizon { steps, target: Target::WindowMax };
+        let forecaster = Forecaster::new(&ForecastSetup {
+            step: Minute::LENGTH,
+            horizons: HORIZONS.into_iter().map(horizon).collect(),
+            timezone: setup.zone,
+            holidays: setup.holidays.clone(),
+        });
+        let (horizon, quantile) = (1, setup.quantile.min(QUANTILE_MAX));
+        let account = Account::new(horizon, minutes_of(horizon), quantile);
+        let rhythm = Rhythm::new(setup.zone, setup.holidays.clone());
+        Self { unit, forecaster, account, rhythm, newest: None }
+    }
+
+    /// `margin` is by how much more than what it saw the reactive decision makes room for.
+    pub(super) fn observe(&mut self, minute: &Minute, margin: f64) {
+        if self.newest.is_some_and(|newest| minute.at <= newest) {
+            return;
+        }
+        self.newest = Some(minute.at);
+        let value = self.value(minute);
+        self.forecaster.observe(minute.at, value);
+        self.rhythm.observe(minute.at, value.map(|value| value > 0.0));
+        let horizon = self.account.horizon();
+        let quantile = f64::from_bits(self.account.level());
+        let rates = self
+            .forecaster
+            .quantile(horizon, quantile)
+            .zip(self.forecaster.naive_quantile(horizon, quantile))
+            .map(|(forecast, naive)| Rates { forecast: self.capped(forecast), naive, margin });
+        self.account.note(minute.at, value, rates);
+    }
+
+    fn capped(&self, forecast: f64) -> f64 {
+        capped(forecast, self.forecaster.largest_of_week())
+    }
+
+    /// The minute in the series' unit. Work is counted as soon as sizes are known: what was counted
+    /// in requests until then becomes work of requests of that size.
+    fn value(&mut self, minute: &Minute) -> Option<f64> {
+        match self.unit {
+            Unit::Replicas => minute.replicas,
+            Unit::Work => minute.work,
+            Unit::Requests => match (minute.requests, minute.work) {
+                (Some(requests), Some(work)) if requests > 0.0 && work > 0.0 => {
+                    let size = work / requests;
+                    self.forecaster.rescale(size);
+                    self.account.rescale(size);
+                    self.unit = Unit::Work;
+                    Some(work)
+                }
+                (requests, _) => requests,
+            },
+        }
+    }
+
+    pub(super) fn ahead(&self, horizon: usize, quantile: f64) -> Ahead {
+        Ahead {
+            unit: self.unit,
+            quantile,
+            horizon: INTERVAL * HORIZONS[horizon],
+            work: self.forecaster.quantile(horizon, quantile).map(|work| self.capped(work)),
+            trust: self.account.trust(),
+            stage: self.forecaster.stage(),
+            next_stage: self.forecaster.next_stage_in(),
+        }
+    }
+}
+
+/// The smallest horizon at or above the lead and one interval; the last one where none is.
+pub(super) fn horizon_for(lead: Duration) -> usize {
+    let needed = lead + INTERVAL;
+    HORIZONS.iter().position(|minutes| INTERVAL * *minutes >= needed).unwrap_or(HORIZONS.len() - 1)
+}
+
+pub(super) fn minutes_of(horizon: usize) -> usize {
+    usize::try_from(HORIZONS[horizon]).unwrap_or(1)
+}
