@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::setup::{Forecasting, OwnRole, Setup, Strategy};
+use crate::engine::setup::{Forecasting, OwnRole, Setup};
 use crate::engine::units::Replicas;
 
 use crate::spec::bounds::Surroundings;
@@ -92,7 +92,7 @@ pub struct Spec {
     pub setup: Setup,
     /// Keys that are valid and do not act in this version, each with its value.
     pub not_acting: Vec<(String, String)>,
-    /// What the forecast will go by; not yet acting.
+    /// What the forecast goes by, as it was written.
     pub forecast: Forecast,
     /// What the calendar will go by; not yet acting.
     pub bounds: Vec<BoundsEntry>,
@@ -125,7 +125,7 @@ impl Spec {
     /// Whether the key called `name` acts in this version, given or not.
     #[must_use]
     pub fn acts(&self, name: &str) -> bool {
-        key(name).is_some_and(|key| acts(key, self.setup.strategy, self.target.gateway))
+        key(name).is_some_and(|key| acts(key, self.target.gateway))
     }
 }
 
@@ -179,7 +179,7 @@ pub fn parse(
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let bounds = forecast::read_bounds(&mut raw, around);
-    let not_acting = not_acting(&raw, frame.strategy, wake.gateway);
+    let not_acting = not_acting(&raw, wake.gateway);
     let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
@@ -193,10 +193,10 @@ pub fn parse(
 }
 
 /// Keys the user gave that do not act, in the order of the documentation.
-fn not_acting(raw: &Raw, strategy: Strategy, gateway: Option<Gateway>) -> Vec<(String, String)> {
+fn not_acting(raw: &Raw, gateway: Option<Gateway>) -> Vec<(String, String)> {
     keys()
         .iter()
-        .filter(|key| !acts(key, strategy, gateway))
+        .filter(|key| !acts(key, gateway))
         .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
         .collect()
 }
@@ -205,9 +205,8 @@ fn not_acting(raw: &Raw, strategy: Strategy, gateway: Option<Gateway>) -> Vec<(S
 ///
 /// A gateway that is not read is still a place where demand shows: nothing can be read there, so the
 /// workload is never taken for idle because of it.
-fn acts(key: &Key, strategy: Strategy, gateway: Option<Gateway>) -> bool {
+fn acts(key: &Key, gateway: Option<Gateway>) -> bool {
     match key.name {
-        "scaleStrategy" => matches!(strategy, Strategy::Reactive | Strategy::Shadow),
         "gateway" => gateway.is_none_or(Gateway::acts),
         _ => key.later.is_none(),
     }

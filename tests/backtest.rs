@@ -291,7 +291,6 @@ fn wrong_input_ends_with_2_and_one_sentence_that_says_what_is_accepted() {
         (&["--trace", "zero.csv"], "zero.csv"),
         (&["--generate", "flash-crwd"], "flash-crowd"),
         (&["--trace", "a.csv", "--policy", "keda-que"], "keda-queue"),
-        (&["--trace", "a.csv", "--policy", "prescale-auto"], "comes with the forecast"),
         (&["--trace", "a.csv", "--profile", "llama-3-8b-h10"], "did you mean llama-3-8b-"),
         (
             &["--trace", "a.csv", "--profile", "profile.yaml"],

@@ -4,15 +4,18 @@ use crate::engine::replay::policy::Policy;
 
 /// What is compared where nobody is named: what never scales, the two ways most people scale today,
 /// the strongest open competitor, ours, and what was possible at all.
-pub const USUAL: [&str; 6] =
-    ["static-peak", "keda-queue", "hpa-kv", "slo-aware", "prescale-reactive", "oracle"];
+pub const USUAL: [&str; 7] = [
+    "static-peak",
+    "keda-queue",
+    "hpa-kv",
+    "slo-aware",
+    "prescale-reactive",
+    "prescale-auto",
+    "oracle",
+];
 
 /// In place of a name: every policy of the table.
 pub const ALL: &str = "all";
-
-/// Policies that need a forecast; they come with it.
-pub const FORECASTING: [&str; 4] =
-    ["ahpa-like", "kedastral-like", "prescale-auto", "prescale-proactive"];
 
 /// Those of `table` that are named, each once, in the order of the table; the usual ones where nobody
 /// is, and all of them at [`ALL`]. Names that are not in the table are left out.

@@ -12,7 +12,7 @@ use crate::spec::{self, Limits, Span};
 
 /// Keys that change a decision and need nothing that the world has not. The others say where to read
 /// from, or belong to the forecast; limits, strategy and headroom are given by the flags.
-const ACTING: [&str; 16] = [
+const ACTING: [&str; 20] = [
     "profile",
     "queueDepth",
     "concurrency",
@@ -27,6 +27,10 @@ const ACTING: [&str; 16] = [
     "idleAfter",
     "activationTimeout",
     "scaleUpForward",
+    "coldStartCost",
+    "headroomTrusted",
+    "timezone",
+    "holidays",
     "onNoData",
     "hpaTolerance",
 ];

@@ -102,6 +102,7 @@ impl World {
             bound: Bound::Low,
             capacity: &self.capacity,
             pressure: &self.pressure,
+            headroom: self.setup.headroom,
             cold_start: COLD,
             slow: false,
         };

@@ -1,4 +1,4 @@
-//! What the forecast and the calendar will go by: read, checked and kept; not yet acting.
+//! What the forecast and the calendar go by.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

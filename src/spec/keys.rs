@@ -65,7 +65,6 @@ pub(crate) const FOREIGN_KEYS: [(&str, &str); 14] = [
 
 const NAMED: &str = "addresses are named by the server's configuration: write datasource: NAME";
 
-const FORECAST: Option<&str> = Some("read and checked; forecasts do not act yet");
 const CALENDAR: Option<&str> = Some("read and checked; calendars do not act yet");
 
 const fn row(
@@ -129,21 +128,20 @@ static KEYS: [Key; 44] = [
     row("idleAfter", "waiting = running = held = 0 for all of it before sleep; at least the cold start. KEDA adds its `cooldownPeriod`",
         "a duration from 10s to 7d", "`5m`"),
     row("activationTimeout", "how long a wake is held, extended while pods load", "a duration from 10s to 1d", "max(15m, 3 x lead time)"),
-    later(row("coldStartCost", "idle time that one cold start is worth", DURATION, "5 x lead time"), FORECAST),
-    later(row("scaleStrategy", "`reactive`: no forecast; `observer`: reactive is sent, the forecast recorded; `auto`: max(reactive, forecast while trusted); `proactive`: forecast counts even when demoted; `shadow`: sends 0 and inactive, records all, beside another trigger",
+    row("coldStartCost", "idle time that one cold start is worth", DURATION, "5 x lead time"),
+    row("scaleStrategy", "`reactive`: no forecast; `observer`: reactive is sent, the forecast recorded; `auto`: max(reactive, forecast while trusted); `proactive`: forecast counts even when demoted; `shadow`: sends 0 and inactive, records all, beside another trigger",
         "one of reactive, observer, auto, proactive, shadow", "`auto`"),
-        Some("`reactive` and `shadow` act; the others act as `reactive` until forecasts act")),
-    later(row("quantile", "probability that capacity suffices", QUANTILE, "`95`"), FORECAST),
+    row("quantile", "probability that capacity suffices", QUANTILE, "`95`"),
     row("scaleUpForward", "lead time: from a decision to a ready pod", "auto, or a duration of at most 1d", "`auto`: learned, seeded with 180 s"),
-    later(row("forecastHistory", "how far back to learn", "a duration from 1d to 30d", "`14d`"), FORECAST),
-    later(row("timezone", "local time of day and week profiles and of bounds", "a time zone such as Europe/Berlin", "`UTC`"), FORECAST),
-    lines(later(row("holidays", "dates treated as Sunday", "dates such as 2026-12-25,2027-01-01", "none"), FORECAST)),
+    row("forecastHistory", "how far back to learn", "a duration from 1d to 30d", "`14d`"),
+    row("timezone", "local time of day and week profiles and of bounds", "a time zone such as Europe/Berlin", "`UTC`"),
+    lines(row("holidays", "dates treated as Sunday", "dates such as 2026-12-25,2027-01-01", "none")),
     lines(later(row("instanceBounds", "replicas by the calendar: a YAML list of `startTime`, `endTime`, `bounds: [{cron, minReplicas, maxReplicas}]`, or of `start`, `end`, `desiredReplicas`; `timezone` per entry. Cron has 5 fields, POSIX weekdays (0 and 7 = SUN)",
         "a YAML list of at most 50 bounds", "none"), CALENDAR)),
     row("minReplicas", "lower limit known to the decision", "a whole number, at most maxReplicas", "the HPA's; 0"),
     row("maxReplicas", "upper limit known to the decision", "a whole number from 1 to the server's limit", "the HPA's; the server's limit, 1000"),
     row("headroom", "usable share of a replica's rate capacity", RATIO, "`0.70`"),
-    later(row("headroomTrusted", "the same while the forecast is trusted", RATIO, "`0.85`, at least `headroom`"), FORECAST),
+    row("headroomTrusted", "the same while the forecast is trusted", RATIO, "`0.85`, at least `headroom`"),
     row("onNoData", "replaces only the errors of blind and cold: `hold` (an error), `zero` (0 and inactive; beside other triggers only), `floor` (the minimum)",
         "one of hold, zero, floor", "`hold`"),
     row("hpaTolerance", "the cluster's HPA tolerance, if the sent value may leave its dead band above 9 replicas",

@@ -120,7 +120,7 @@ impl World for Scripted {
             serving,
             foreseen: None,
         };
-        Step { decision, memory }
+        Step { decision, memory, minute: None }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be chosen from, printed.
 
-use crate::backtest::choose::{FORECASTING, USUAL};
+use crate::backtest::choose::USUAL;
 use crate::backtest::input::shapes;
 use crate::engine::replay::policy::POLICIES;
 use crate::engine::replay::profile::Profile;
@@ -24,7 +24,6 @@ pub(super) fn policies() -> String {
         }
     }
     lines.push("\n* compared where no --policy is given".to_owned());
-    lines.push(format!("with the forecast come: {}", FORECASTING.join(", ")));
     shown(&lines)
 }
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use crate::backtest::choose::{ALL, FORECASTING};
+use crate::backtest::choose::ALL;
 use crate::backtest::input::shapes;
 use crate::cli::backtest::parse::{is_file, positive};
 use crate::engine::replay::policy::{POLICIES, Policy};
@@ -15,17 +15,11 @@ use crate::engine::replay::profile::Profile;
 /// Largest profile read: a dozen numbers.
 const PROFILE_BYTES: u64 = 64 * 1024;
 
-/// The policies there are; those to come are known, and refused with the reason.
-pub(super) fn policies() -> impl TypedValueParser<Value = String> {
+/// The policies there are.
+pub(super) fn policies() -> PossibleValuesParser {
     let known = POLICIES.iter().map(|policy| PossibleValue::new(policy.name).help(policy.about));
-    let later = FORECASTING.iter().map(|name| PossibleValue::new(*name).hide(true));
     let all = PossibleValue::new(ALL).help("every policy of this version");
-    PossibleValuesParser::new(known.chain([all]).chain(later)).try_map(|name| {
-        if FORECASTING.contains(&name.as_str()) {
-            return Err("comes with the forecast, which is not part of this version");
-        }
-        Ok(name)
-    })
+    PossibleValuesParser::new(known.chain([all]))
 }
 
 /// `POLICY=VALUE` of a policy that has a knob.
