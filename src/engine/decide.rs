@@ -5,6 +5,7 @@
 
 mod down;
 mod facts;
+mod floors;
 mod table;
 mod tell;
 
@@ -17,6 +18,7 @@ use crate::engine::signals::Signals;
 use crate::engine::units::Replicas;
 
 pub use facts::{Facts, Need, Timings};
+pub use floors::Floors;
 pub use table::state;
 pub use tell::max_replicas;
 
@@ -41,6 +43,8 @@ pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
     let state = table::state(facts);
     let mut reasons = Facts::reasons(case.signals, case.observation, case.setup, case.timings);
     let want = wanted(case, state, facts, memory, &mut reasons);
+    let want = want.map(|want| want.max(facts.floors.replicas()));
+    reasons.extend(facts.floors.reasons());
     let current = case.signals.supply.current;
     let unmasked = match want {
         Some(want) => {
@@ -82,7 +86,8 @@ fn wanted(
         State::Fresh => {
             let (setup, signals) = (case.setup, case.signals);
             reasons.push(Reason::Need { replicas: case.need.up });
-            let (want, why) = down::follow(setup, signals, case.need, case.timings, memory);
+            let need = (case.need, facts.floors.replicas());
+            let (want, why) = down::follow(setup, signals, need, case.timings, memory);
             reasons.extend(why);
             Some(want)
         }
@@ -102,8 +107,18 @@ fn wanted(
             reasons.push(Reason::NoWakePath);
             Some(0)
         }
-        State::Cold | State::Blind => None,
+        State::Cold => floored(case, facts, memory),
+        State::Blind => None,
     }
+}
+
+/// Where there never was data a floor is a number, once somebody counts the replicas who knows of all
+/// of them: it must not lower what is there.
+fn floored(case: &Case<'_>, facts: &Facts, memory: &Memory) -> Option<u32> {
+    let supply = &case.signals.supply;
+    let all = !supply.by_pods && !supply.by_address && facts.floors.replicas() > 0;
+    let current = supply.current.filter(|_| all)?;
+    Some(current.max(supply.ready_pods()).max(memory.last.unwrap_or(0)))
 }
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
@@ -156,11 +171,14 @@ fn refused(case: &Case<'_>, state: State, facts: &Facts, reasons: &mut Vec<Reaso
     }
     let current = case.signals.supply.current;
     let (demand, activation) = (case.signals.outside.activation, case.setup.activation);
-    if state == State::Cold && demand > activation {
+    let allowed = tell::max_replicas(case.setup, case.observation) > 0;
+    if state == State::Cold && demand > activation && allowed {
         // No number, but active: KEDA wakes from zero on that, and keeps any other count.
         reasons.push(Reason::Wake { demand, activation });
     }
-    if let Some((verdict, reason)) = tell::on_no_data(case.setup, case.observation, current) {
+    let least = facts.floors.replicas();
+    if let Some((verdict, reason)) = tell::on_no_data(case.setup, case.observation, current, least)
+    {
         reasons.push(reason);
         return verdict;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::capacity::Capacity;
 use crate::engine::decision::{Decision, Reason, Verdict};
 use crate::engine::invariants::violations;
@@ -56,6 +57,7 @@ fn setup(family: Family, own: bool, seeded: bool) -> Setup {
         min_replicas: None,
         max_replicas: Some(Replicas::new(MAX)),
         replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
         headroom: ratio(0.7),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: own.then(|| ratio(0.1)),

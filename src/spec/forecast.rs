@@ -1,4 +1,4 @@
-//! What the forecast and the calendar will go by: read, checked and kept; not yet acting.
+//! What the forecast will go by, read, checked and kept, not yet acting; and the calendar, which acts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::units::Ratio;
-use crate::spec::bounds::{self, BoundsEntry, Surroundings};
+use crate::spec::bounds::{self, Surroundings};
 use crate::spec::quantile::{self, Quantile};
 use crate::spec::raw::Raw;
 use crate::spec::{share, span, zone};
@@ -58,7 +59,7 @@ pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
 }
 
 /// Reads the calendar.
-pub(crate) fn read_bounds(raw: &mut Raw, around: Surroundings) -> Vec<BoundsEntry> {
+pub(crate) fn read_bounds(raw: &mut Raw, around: Surroundings) -> Calendar {
     raw.take_list("instanceBounds", |text| bounds::parse("instanceBounds", text, around))
         .unwrap_or_default()
 }

@@ -66,7 +66,6 @@ pub(crate) const FOREIGN_KEYS: [(&str, &str); 14] = [
 const NAMED: &str = "addresses are named by the server's configuration: write datasource: NAME";
 
 const FORECAST: Option<&str> = Some("read and checked; forecasts do not act yet");
-const CALENDAR: Option<&str> = Some("read and checked; calendars do not act yet");
 
 const fn row(
     name: &'static str,
@@ -136,10 +135,11 @@ static KEYS: [Key; 44] = [
     later(row("quantile", "probability that capacity suffices", QUANTILE, "`95`"), FORECAST),
     row("scaleUpForward", "lead time: from a decision to a ready pod", "auto, or a duration of at most 1d", "`auto`: learned, seeded with 180 s"),
     later(row("forecastHistory", "how far back to learn", "a duration from 1d to 30d", "`14d`"), FORECAST),
-    later(row("timezone", "local time of day and week profiles and of bounds", "a time zone such as Europe/Berlin", "`UTC`"), FORECAST),
+    later(row("timezone", "local time of day and week profiles and of bounds", "a time zone such as Europe/Berlin", "`UTC`"),
+        Some("for `instanceBounds`; forecasts do not act yet")),
     lines(later(row("holidays", "dates treated as Sunday", "dates such as 2026-12-25,2027-01-01", "none"), FORECAST)),
-    lines(later(row("instanceBounds", "replicas by the calendar: a YAML list of `startTime`, `endTime`, `bounds: [{cron, minReplicas, maxReplicas}]`, or of `start`, `end`, `desiredReplicas`; `timezone` per entry. Cron has 5 fields, POSIX weekdays (0 and 7 = SUN)",
-        "a YAML list of at most 50 bounds", "none"), CALENDAR)),
+    lines(row("instanceBounds", "replicas by the calendar: a YAML list of `startTime`, `endTime`, `bounds: [{cron, minReplicas, maxReplicas}]`, or of `start`, `end`, `desiredReplicas`; `timezone` per entry. Cron has 5 fields, POSIX weekdays (0 and 7 = SUN)",
+        "a YAML list of at most 50 bounds", "none")),
     row("minReplicas", "lower limit known to the decision", "a whole number, at most maxReplicas", "the HPA's; 0"),
     row("maxReplicas", "upper limit known to the decision", "a whole number from 1 to the server's limit", "the HPA's; the server's limit, 1000"),
     row("headroom", "usable share of a replica's rate capacity", RATIO, "`0.70`"),
@@ -216,9 +216,13 @@ instanceBounds: |
     desiredReplicas: 6
 ```
 
-A bound holds in every minute that its expression matches. Weekdays are POSIX (0 and 7 are Sunday);
-a numeric weekday together with `?` is refused, since it means another day in Quartz: write names.
-With both a day of month and a weekday, either is enough. Dates that never come are refused.
+A bound holds in every minute that its expression matches, `desiredReplicas` from each start to the
+next end; a floor counts one lead time before it begins, and a maximum in force wins over everything.
+[Replicas by the calendar](schedule.md) has overlaps, summer time and what happens without data.
+
+Weekdays are POSIX (0 and 7 are Sunday); a numeric weekday together with `?` is refused, since it means
+another day in Quartz: write names. With both a day of month and a weekday, either is enough. Dates that
+never come are refused.
 
 ## Endpoints
 

@@ -13,11 +13,12 @@ const STEP_PAUSE: Duration = Duration::from_mins(1);
 /// A step takes one replica, or this part of them: a misjudged step costs a fifth at most.
 const STEP_PART: u32 = 5;
 
-/// Replicas wanted with fresh and complete data; at least one, unless it may sleep.
+/// Replicas wanted with fresh and complete data; at least one, unless it may sleep, and at least the
+/// `floor`, which is no demand: nothing of it is remembered when it ends.
 pub(super) fn follow(
     setup: &Setup,
     signals: &Signals,
-    need: &Need,
+    (need, floor): (&Need, u32),
     timings: &Timings,
     memory: &mut Memory,
 ) -> (u32, Vec<Reason>) {
@@ -35,8 +36,9 @@ pub(super) fn follow(
     let up = need.up.max(1);
     memory.window.note(now, need.down.max(1), timings.window);
     memory.panic.note(up, signals.supply.ready, now, timings.window);
-    let want = if up >= base {
-        up
+    let wanted = up.max(floor);
+    let want = if wanted >= base {
+        wanted
     } else if let Some((block, kept)) = blocked(signals, up, timings, memory) {
         let wanted = need.up;
         reasons.push(Reason::Kept { wanted, kept, block });
@@ -44,15 +46,15 @@ pub(super) fn follow(
     } else {
         memory.window.step(now);
         let (peak, lowest) = (memory.window.peak(), base - (base / STEP_PART).max(1));
-        let want = peak.max(lowest);
-        if want > up {
+        let want = peak.max(lowest).max(floor);
+        if want > wanted {
             let window = Block::Window { peak, window: timings.window };
             let block = if peak > lowest { window } else { Block::Step };
             reasons.push(Reason::Kept { wanted: need.up, kept: want, block });
         }
         want
     };
-    if want > 1 {
+    if want > 1 || floor > 0 {
         return (want, reasons);
     }
     let (want, why) = sleep_or_stay(setup, signals, need, timings, memory);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::decide::floors::Floors;
 use crate::engine::decision::{Reason, Term};
 use crate::engine::demand::largest;
 use crate::engine::memory::{Memory, Sight};
@@ -114,6 +115,8 @@ pub struct Facts {
     pub half_read: bool,
     /// All required signals are known on all ready pods.
     pub complete: bool,
+    /// What is wanted whatever is measured.
+    pub floors: Floors,
 }
 
 impl Facts {
@@ -134,7 +137,9 @@ impl Facts {
         let serving = supply.ready_pods() > 0;
         let young_only = supply.loading > supply.starting && memory.newest.is_some();
         let loading = supply.starting > 0 || young_only;
+        let floors = Floors::of(setup, now, timings.lead);
         let floor = setup.min_replicas.is_some_and(|floor| floor.get() > 0);
+        let floor = floor || floors.replicas() > 0;
         let asks = signals.outside.activation > setup.activation || floor;
         let blind = supply.current.is_none() && supply.ready.is_none();
         let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };
@@ -154,6 +159,7 @@ impl Facts {
             read: signals.newest.is_some(),
             half_read: !supply.under_half_read(),
             complete: signals.complete(),
+            floors,
         }
     }
 
