@@ -24,7 +24,7 @@ use crate::engine::calendar::wall::Stretch;
 use crate::engine::units::{Replicas, Timestamp};
 
 pub use schedule::{Fields, Schedule};
-pub(in crate::engine) use wall::offset;
+pub(crate) use wall::offset;
 
 /// The farthest that is looked ahead: the longest lead time a user may give.
 const AHEAD_MAX: Duration = Duration::from_hours(24);
@@ -134,7 +134,8 @@ impl Calendar {
     pub fn ahead(&self, now: Timestamp, lead: Duration) -> Option<Ahead> {
         let until = now.plus(lead.min(AHEAD_MAX));
         let floors = self.entries.iter().filter_map(|entry| entry.floor(now, until));
-        let (replicas, Reverse(begin)) = floors.max().filter(|(floor, _)| *floor > Replicas::ZERO)?;
+        let (replicas, Reverse(begin)) =
+            floors.max().filter(|(floor, _)| *floor > Replicas::ZERO)?;
         let begin = Timestamp::from_unix_ms(begin.saturating_mul(1000));
         Some(Ahead { replicas: replicas.get(), begins_in: begin.since(now) })
     }

@@ -9,7 +9,7 @@ mod floors;
 mod table;
 mod tell;
 
-use crate::engine::decision::{Decision, Reason, State, Verdict};
+use crate::engine::decision::{Block, Decision, Limit, Reason, State, Verdict};
 use crate::engine::demand::{Input, activation};
 use crate::engine::memory::Memory;
 use crate::engine::observation::Observation;
@@ -107,18 +107,26 @@ fn wanted(
             reasons.push(Reason::NoWakePath);
             Some(0)
         }
-        State::Cold => floored(case, facts, memory),
+        State::Cold => floored(case, facts, memory, reasons),
         State::Blind => None,
     }
 }
 
 /// Where there never was data a floor is a number, once somebody counts the replicas who knows of all
 /// of them: it must not lower what is there.
-fn floored(case: &Case<'_>, facts: &Facts, memory: &Memory) -> Option<u32> {
-    let supply = &case.signals.supply;
-    let all = !supply.by_pods && !supply.by_address && facts.floors.replicas() > 0;
+fn floored(
+    case: &Case<'_>,
+    facts: &Facts,
+    memory: &Memory,
+    reasons: &mut Vec<Reason>,
+) -> Option<u32> {
+    let (supply, wanted) = (&case.signals.supply, facts.floors.replicas());
+    let all = !supply.by_pods && !supply.by_address && wanted > 0;
     let current = supply.current.filter(|_| all)?;
-    Some(current.max(supply.ready_pods()).max(memory.last.unwrap_or(0)))
+    let kept = current.max(supply.ready_pods()).max(memory.last.unwrap_or(0));
+    let block = Block::Incomplete;
+    reasons.extend((kept > wanted).then_some(Reason::Kept { wanted, kept, block }));
+    Some(kept)
 }
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
@@ -158,6 +166,11 @@ fn woken(case: &Case<'_>, facts: &Facts, memory: &Memory, reasons: &mut Vec<Reas
 }
 
 fn asleep(state: State, case: &Case<'_>, memory: &Memory) -> Reason {
+    let wanted = case.need.up.max(1);
+    let asked = case.signals.outside.activation > case.setup.activation;
+    if asked && tell::max_replicas(case.setup, case.observation) == 0 {
+        return Reason::Limited { limit: Limit::ScheduledMax, wanted, allowed: 0 };
+    }
     match memory.wake.retry_in(case.signals.fresh.now) {
         Some(retry) => Reason::WakeExpired { retry },
         None if state == State::AsleepBlind => Reason::ActivationUnreadable,

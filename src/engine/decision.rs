@@ -139,7 +139,8 @@ impl Decision {
     #[must_use]
     pub fn active(&self) -> Option<bool> {
         let running = self.current.is_some_and(|current| current > Replicas::ZERO);
-        let asks = |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Scheduled { .. });
+        let asks =
+            |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Scheduled { .. });
         let asked = self.reasons.iter().any(asks);
         match &self.verdict {
             Verdict::Scale { active, .. } => Some(*active),

@@ -42,11 +42,7 @@ pub(crate) struct Surroundings {
 }
 
 /// The calendar of the list.
-pub(crate) fn parse(
-    key: &str,
-    text: &str,
-    around: Surroundings,
-) -> Result<Calendar, Vec<Fault>> {
+pub(crate) fn parse(key: &str, text: &str, around: Surroundings) -> Result<Calendar, Vec<Fault>> {
     let refuse = |Problem(problem): Problem| vec![Fault::new(key, text, problem)];
     let raw: Vec<RawEntry> = yaml::list(text).map_err(refuse)?;
     let count: usize = raw.iter().map(|entry| entry.bounds.as_ref().map_or(1, Vec::len)).sum();
@@ -91,11 +87,7 @@ fn entry(raw: &RawEntry, around: Surroundings, element: &mut Element<'_>) -> Opt
     Some(Entry { zone: zone?, rule: rule? })
 }
 
-fn between(
-    start: Option<Schedule>,
-    end: Option<Schedule>,
-    desired: Option<u32>,
-) -> Option<Rule> {
+fn between(start: Option<Schedule>, end: Option<Schedule>, desired: Option<u32>) -> Option<Rule> {
     Some(Rule::Between { start: start?, end: end?, desired: Replicas::new(desired?) })
 }
 
@@ -171,8 +163,7 @@ mod tests {
 ",
         )
         .unwrap();
-        let [Entry { zone, rule: Rule::Matching { from, until, bounds } }] =
-            entries.as_slice()
+        let [Entry { zone, rule: Rule::Matching { from, until, bounds } }] = entries.as_slice()
         else {
             panic!("{entries:?}")
         };

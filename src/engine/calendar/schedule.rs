@@ -145,8 +145,7 @@ mod tests {
 
     /// All months and weekdays; minutes, hours and days as given.
     fn schedule(minute: u64, hour: u64, day: u64) -> Schedule {
-        let fields =
-            Fields { minute, hour, day, month: 0x1ffe, weekday: 0x7f, either: false };
+        let fields = Fields { minute, hour, day, month: 0x1ffe, weekday: 0x7f, either: false };
         Schedule::new(String::new(), fields)
     }
 

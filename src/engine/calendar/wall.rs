@@ -31,7 +31,7 @@ impl Stretch {
 }
 
 /// Seconds that `zone` is ahead of UTC at `second`; 0 beyond the calendar's range.
-pub(in crate::engine) fn offset(zone: Tz, second: i64) -> i64 {
+pub(crate) fn offset(zone: Tz, second: i64) -> i64 {
     if zone == Tz::UTC {
         return 0;
     }
@@ -117,19 +117,10 @@ mod tests {
         let (from, to) = (second("2026-03-29T00:30:20Z"), second("2026-03-29T01:30:20Z"));
         let found: Vec<_> = stretches(Tz::Europe__Berlin, from, to).collect();
         assert_eq!(found.len(), 2);
-        assert_eq!(
-            found[0].minutes(),
-            wall("2026-03-29T01:30:00")..=wall("2026-03-29T01:59:00")
-        );
-        assert_eq!(
-            found[1].minutes(),
-            wall("2026-03-29T03:00:00")..=wall("2026-03-29T03:30:00")
-        );
+        assert_eq!(found[0].minutes(), wall("2026-03-29T01:30:00")..=wall("2026-03-29T01:59:00"));
+        assert_eq!(found[1].minutes(), wall("2026-03-29T03:00:00")..=wall("2026-03-29T03:30:00"));
         assert_eq!(found[0].begin(wall("2026-03-29T01:30:00")), from);
-        assert_eq!(
-            found[1].begin(wall("2026-03-29T03:10:00")),
-            second("2026-03-29T01:10:00Z")
-        );
+        assert_eq!(found[1].begin(wall("2026-03-29T03:10:00")), second("2026-03-29T01:10:00Z"));
         assert_eq!(stretches(Tz::Europe__Berlin, to, from).count(), 0);
         assert_eq!(stretches(Tz::UTC, from, to).count(), 1);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::engine::decide::floors::Floors;
 use crate::engine::decision::{Reason, Term};
 use crate::engine::demand::largest;
-use crate::engine::memory::{Memory, Sight};
+use crate::engine::memory::{Memory, Sight, Wake};
 use crate::engine::numeric::replicas_ceil;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
@@ -143,7 +143,12 @@ impl Facts {
         let asks = signals.outside.activation > setup.activation || floor;
         let blind = supply.current.is_none() && supply.ready.is_none();
         let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };
-        memory.wake.note(sight, now, timings.wake_timeout);
+        if setup.calendar.ceiling(now) == Some(0) {
+            // Nobody is allowed to answer: that is no wake, and none that failed.
+            memory.wake = Wake::default();
+        } else {
+            memory.wake.note(sight, now, timings.wake_timeout);
+        }
         Self {
             at_zero,
             wake_held: memory.wake.remaining(now).is_some(),

@@ -90,9 +90,7 @@ pub(super) fn on_no_data(
         OnNoData::Hold => return None,
         OnNoData::Zero => 0,
         // Unknown counts as more than zero.
-        OnNoData::Floor => {
-            limited(setup, observation, u32::from(current != Some(0)).max(least)).0
-        }
+        OnNoData::Floor => limited(setup, observation, u32::from(current != Some(0)).max(least)).0,
     };
     Some((number(replicas, replicas), Reason::OnNoData { replicas }))
 }
