@@ -115,6 +115,16 @@ impl Calendar {
         &self.entries
     }
 
+    /// The largest floor that it ever asks for, in replicas; 0 without any.
+    #[must_use]
+    pub fn floor_max(&self) -> u32 {
+        let floors = self.entries.iter().filter_map(|entry| match &entry.rule {
+            Rule::Matching { bounds, .. } => bounds.iter().filter_map(|bound| bound.min).max(),
+            Rule::Between { desired, .. } => Some(*desired),
+        });
+        floors.max().map_or(0, Replicas::get)
+    }
+
     /// The limits in force at `now`; a floor of nothing is none.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> Limits {

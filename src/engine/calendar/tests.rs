@@ -28,8 +28,10 @@ fn matching(zone: Tz, bounds: &[(&str, Option<u32>, Option<u32>)]) -> Entry {
     Entry { zone, rule: Rule::Matching { from: None, until: None, bounds } }
 }
 
-/// Rows of an instant, a lead in minutes, and the floor: replicas, begin in seconds.
-fn check(calendar: &Calendar, rows: &[(&str, u64, Option<(u32, u64)>)]) {
+/// An instant, a lead in minutes, and the floor: replicas, begin in seconds.
+type Row<'a> = (&'a str, u64, Option<(u32, u64)>);
+
+fn check(calendar: &Calendar, rows: &[Row<'_>]) {
     for (instant, minutes, expected) in rows {
         let floor = calendar.ahead(at(instant), Duration::from_mins(*minutes));
         let found = floor.map(|floor| (floor.replicas, floor.begins_in.as_secs()));
@@ -121,6 +123,7 @@ fn overlaps_are_resolved_upwards() {
     for (instant, min, max) in rows {
         assert_eq!(calendar.at(at(instant)), Limits { min, max }, "{instant}");
     }
+    assert_eq!((calendar.floor_max(), Calendar::default().floor_max()), (6, 0));
     let rows = [
         ("2026-01-09T07:57:00Z", 2, None),
         ("2026-01-09T07:57:00Z", 3, Some((4, 180))),
