@@ -8,6 +8,9 @@ pub mod numeric;
 pub mod units;
 
 pub mod series;
+
+pub mod calendar;
+
 pub mod setup;
 
 pub mod arrived;

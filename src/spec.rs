@@ -35,6 +35,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::setup::{Forecasting, OwnRole, Setup};
 use crate::engine::units::Replicas;
 
@@ -45,7 +46,6 @@ use crate::spec::place::Place;
 use crate::spec::raw::Raw;
 use crate::spec::wake::Wake;
 
-pub use bounds::{Bound, BoundsEntry, BoundsRule};
 pub use fault::{Fault, Faults, Problem};
 pub use forecast::Forecast;
 pub use keys::{KEDA_KEYS, Key, key, keys, reference};
@@ -53,7 +53,6 @@ pub use limit::tick;
 pub(crate) use names::closest;
 pub use quantile::Quantile;
 pub(crate) use quantile::within as quantile_within;
-pub use schedule::Schedule;
 pub(crate) use share::ratio;
 pub(crate) use span::{Span, within as span_within};
 pub use target::{
@@ -94,8 +93,6 @@ pub struct Spec {
     pub not_acting: Vec<(String, String)>,
     /// What the forecast goes by, as it was written.
     pub forecast: Forecast,
-    /// What the calendar will go by; not yet acting.
-    pub bounds: Vec<BoundsEntry>,
     /// The capacity profile named, if any.
     pub profile: Option<&'static str>,
     /// Keys whose values came from the environment and are never shown.
@@ -107,8 +104,8 @@ impl Spec {
     /// learned or left to the HPA. Values from the environment are not shown.
     #[must_use]
     pub fn settings(&self) -> Vec<(&'static str, Option<String>)> {
-        let Self { target, setup, forecast, bounds, profile, from_env, not_acting: _ } = self;
-        let parts = settings::Parts { target, setup, forecast, bounds, profile: *profile };
+        let Self { target, setup, forecast, profile, from_env, not_acting: _ } = self;
+        let parts = settings::Parts { target, setup, forecast, profile: *profile };
         let rows = settings::rows(parts);
         let order = |name: &str| keys().iter().position(|key| key.name == name);
         let mut rows: Vec<_> = rows
@@ -131,11 +128,11 @@ impl Spec {
 
 impl fmt::Debug for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, setup, not_acting, forecast, bounds, profile, from_env } = self;
+        let Self { target, setup, not_acting, forecast, profile, from_env } = self;
         let mut out = f.debug_struct("Spec");
         if from_env.is_empty() {
             out.field("target", target).field("setup", setup).field("forecast", forecast);
-            out.field("bounds", bounds).field("profile", profile);
+            out.field("profile", profile);
         }
         out.field("not_acting", not_acting).field("from_env", from_env).finish_non_exhaustive()
     }
@@ -178,18 +175,19 @@ pub fn parse(
     let frame = limit::read(&mut raw, limits.max_replicas, limits.tick);
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
-    let bounds = forecast::read_bounds(&mut raw, around);
+    let calendar = forecast::read_bounds(&mut raw, around);
     let not_acting = not_acting(&raw, wake.gateway);
     let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
-    let mut setup = setup(&place, &demand, &wake, &frame, limits);
-    setup.forecast = forecast.forecasting();
+    let forecasting = forecast.forecasting();
+    let setup = setup(&place, &demand, &wake, &frame, limits);
+    let setup = Setup { calendar, forecast: forecasting, ..setup };
     let profile = place.profile.map(|profile| profile.name);
     let target = target((namespace, name), place, demand, wake, setup.tick);
-    Ok(Spec { target, setup, not_acting, forecast, bounds, profile, from_env })
+    Ok(Spec { target, setup, not_acting, forecast, profile, from_env })
 }
 
 /// Keys the user gave that do not act, in the order of the documentation.
@@ -231,6 +229,7 @@ fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Li
         min_replicas: frame.min_replicas,
         max_replicas: frame.max_replicas,
         replicas_limit: Replicas::new(limits.max_replicas),
+        calendar: Calendar::default(),
         headroom: frame.headroom,
         on_no_data: frame.on_no_data,
         hpa_tolerance: frame.hpa_tolerance,

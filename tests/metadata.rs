@@ -174,18 +174,51 @@ fn what_does_not_act_yet_is_kept_and_listed() {
             "scaleStrategy",
             "quantile",
             "forecastHistory",
-            "timezone",
             "holidays",
-            "instanceBounds",
             "headroomTrusted",
         ]
     );
     assert_eq!(spec.forecast.quantile.get(), 0.99);
     assert_eq!(spec.forecast.zone.name(), "Europe/Berlin");
     assert_eq!(spec.forecast.history, Duration::from_secs(7 * 86_400));
-    assert_eq!(spec.bounds.len(), 1);
+    assert_eq!(spec.setup.calendar.entries().len(), 1);
+    // The zone acts for bounds, and for nothing else yet.
+    let zone = read(&[("timezone", "Europe/Berlin")]).unwrap();
+    assert_eq!(zone.not_acting, [("timezone".to_owned(), "Europe/Berlin".to_owned())]);
     for strategy in ["reactive", "shadow"] {
         assert!(read(&[("scaleStrategy", strategy)]).unwrap().not_acting.is_empty());
+    }
+}
+
+/// What stands behind `key: |` in a page, without its indentation.
+fn block(page: &str, key: &str) -> String {
+    let path = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let (_, rest) = text.split_once(&format!("\n{key}: |\n")).unwrap_or_default();
+    let lines = rest.lines().take_while(|line| line.starts_with("  "));
+    lines.map(|line| format!("{}\n", &line[2..])).collect()
+}
+
+#[test]
+fn the_bounds_that_the_pages_show_are_understood() {
+    let zone = ("timezone", "Europe/Berlin");
+    let rows = [
+        (
+            "schedule.md",
+            "4..15 in * 8-19 ? * MON-FRI, ..2 in * 20-23,0-7 * * * Europe/Berlin; 6.. from 30 1 * * * \
+             to 0 3 * * * America/New_York",
+        ),
+        (
+            "metadata.md",
+            "4..15 in * 8-19 ? * MON-FRI Europe/Berlin; 6.. from 0 6 * * 1-5 to 0 8 * * 1-5 \
+             Europe/Berlin",
+        ),
+    ];
+    for (page, expected) in rows {
+        let spec = read(&[zone, ("instanceBounds", &block(page, "instanceBounds"))]).unwrap();
+        let shown = spec.settings().into_iter().find(|(key, _)| *key == "instanceBounds");
+        assert_eq!(shown.unwrap().1.as_deref(), Some(expected), "{page}");
+        assert!(spec.not_acting.is_empty(), "{page}: {:?}", spec.not_acting);
     }
 }
 

@@ -14,6 +14,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use prescale::engine::calendar::{Bound, Calendar, Entry, Rule};
 use prescale::engine::decision::{Decision, Verdict};
 use prescale::engine::invariants::violations;
 use prescale::engine::setup::{
@@ -43,6 +44,7 @@ fn setup() -> Setup {
         min_replicas: None,
         max_replicas: Some(Replicas::new(12)),
         replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,
@@ -69,6 +71,10 @@ fn configure(setup: &mut Setup, key: &str, value: &str) {
         "lead" => setup.lead = Lead::Fixed(seconds()),
         "min" => setup.min_replicas = Some(Replicas::new(value.parse().unwrap())),
         "max" => setup.max_replicas = Some(Replicas::new(value.parse().unwrap())),
+        "floor" | "ceiling" => {
+            let entries = setup.calendar.entries().iter().cloned();
+            setup.calendar = Calendar::new(entries.chain([scheduled(key, value)]).collect());
+        }
         "ttft" => setup.objectives.ttft = Some(seconds()),
         "generation" => setup.capacity.generation_tokens_per_second = Some(number()),
         "tolerance" => setup.hpa_tolerance = Some(ratio()),
@@ -83,6 +89,24 @@ fn configure(setup: &mut Setup, key: &str, value: &str) {
         }
         _ => panic!("unknown setup {key}={value}"),
     }
+}
+
+/// `10..25:6` as an entry of the calendar: a floor of 6 from minute 10 of the scenario, which begins at
+/// 08:00 UTC, to minute 25, in KEDA's form; or a ceiling within the first hour, in AHPA's.
+fn scheduled(key: &str, value: &str) -> Entry {
+    let (span, count) = value.split_once(':').unwrap();
+    let (from, to) = span.split_once("..").unwrap();
+    let (from, to): (u32, u32) = (from.parse().unwrap(), to.parse().unwrap());
+    let replicas = Replicas::new(count.parse().unwrap());
+    let at = |minute: u32| format!("{} {} * * *", minute % 60, 8 + minute / 60).parse().unwrap();
+    let rule = if key == "floor" {
+        Rule::Between { start: at(from), end: at(to), desired: replicas }
+    } else {
+        let cron = format!("{from}-{} 8 * * *", to - 1).parse().unwrap();
+        let bounds = vec![Bound { cron, min: None, max: Some(replicas) }];
+        Rule::Matching { from: None, until: None, bounds }
+    };
+    Entry { zone: chrono_tz::Tz::UTC, rule }
 }
 
 /// `1:30` or `90` as seconds.

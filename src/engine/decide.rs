@@ -7,10 +7,11 @@ mod ahead;
 mod case;
 mod down;
 mod facts;
+mod floors;
 mod table;
 mod tell;
 
-use crate::engine::decision::{Decision, Reason, State, Verdict};
+use crate::engine::decision::{Block, Decision, Limit, Reason, State, Verdict};
 use crate::engine::demand::{Input, activation};
 use crate::engine::memory::Memory;
 use crate::engine::units::Replicas;
@@ -18,6 +19,7 @@ use crate::engine::units::Replicas;
 pub use ahead::{Plan, headroom};
 pub use case::Case;
 pub use facts::{Facts, Need, Timings};
+pub use floors::Floors;
 pub use table::state;
 pub use tell::max_replicas;
 
@@ -27,6 +29,9 @@ pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
     let state = table::state(facts);
     let mut reasons = Facts::reasons(case.signals, case.observation, case.setup, case.timings);
     let want = wanted(case, state, facts, memory, &mut reasons);
+    let want = want.map(|want| want.max(facts.floors.replicas()));
+    reasons.extend(facts.floors.reasons());
+    reasons.extend(case.plan.reason(case.need.up));
     let current = case.signals.supply.current;
     let unmasked = match want {
         Some(want) => {
@@ -68,8 +73,7 @@ fn wanted(
     match state {
         State::Fresh => {
             reasons.push(Reason::Need { replicas: case.need.up });
-            reasons.extend(case.plan.reason(case.need.up));
-            let (want, why) = down::follow(case, memory);
+            let (want, why) = down::follow(case, facts.floors.replicas(), memory);
             reasons.extend(why);
             Some(want)
         }
@@ -89,8 +93,26 @@ fn wanted(
             reasons.push(Reason::NoWakePath);
             Some(0)
         }
-        State::Cold | State::Blind => None,
+        State::Cold => floored(case, facts, memory, reasons),
+        State::Blind => None,
     }
+}
+
+/// Where there never was data a floor is a number, once somebody counts the replicas who knows of all
+/// of them: it must not lower what is there.
+fn floored(
+    case: &Case<'_>,
+    facts: &Facts,
+    memory: &Memory,
+    reasons: &mut Vec<Reason>,
+) -> Option<u32> {
+    let (supply, wanted) = (&case.signals.supply, facts.floors.replicas());
+    let all = !supply.by_pods && !supply.by_address && wanted > 0;
+    let current = supply.current.filter(|_| all)?;
+    let kept = current.max(supply.ready_pods()).max(memory.last.unwrap_or(0));
+    let block = Block::Incomplete;
+    reasons.extend((kept > wanted).then_some(Reason::Kept { wanted, kept, block }));
+    Some(kept)
 }
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
@@ -102,12 +124,11 @@ fn held(case: &Case<'_>, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 
     // Pods that answer outweigh a count of zero, except where zero was wanted: those are leaving.
     let answering = case.signals.supply.read > 0 && memory.last != Some(0);
     let someone = u32::from(current != Some(0) || answering);
-    let want = last.max(need).max(someone).max(case.plan.floor());
+    let want = last.max(need).max(someone);
     reasons.push(Reason::Held { replicas: last });
     if need > last {
         reasons.push(Reason::Need { replicas: need });
     }
-    reasons.extend(case.plan.reason(last.max(need)));
     let now = case.signals.fresh.now;
     if !memory.window.begins(now, case.setup.tick) && case.signals.newest.is_some() {
         memory.window.note(now, case.need.down.max(last), case.timings.window);
@@ -127,12 +148,15 @@ fn woken(case: &Case<'_>, facts: &Facts, memory: &Memory, reasons: &mut Vec<Reas
     }
     let current = case.signals.supply.current.unwrap_or(0);
     let before = memory.last.unwrap_or(if facts.at_zero { 0 } else { current });
-    let asked = before.max(case.need.up).max(1);
-    reasons.extend(case.plan.reason(asked.min(case.need.up)));
-    asked.max(case.plan.floor())
+    before.max(case.need.up).max(1)
 }
 
 fn asleep(state: State, case: &Case<'_>, memory: &Memory) -> Reason {
+    let wanted = case.need.up.max(1);
+    let asked = case.signals.outside.activation > case.setup.activation;
+    if asked && tell::max_replicas(case.setup, case.observation) == 0 {
+        return Reason::Limited { limit: Limit::ScheduledMax, wanted, allowed: 0 };
+    }
     match memory.wake.retry_in(case.signals.fresh.now) {
         Some(retry) => Reason::WakeExpired { retry },
         None if state == State::AsleepBlind => Reason::ActivationUnreadable,
@@ -146,11 +170,14 @@ fn refused(case: &Case<'_>, state: State, facts: &Facts, reasons: &mut Vec<Reaso
     }
     let current = case.signals.supply.current;
     let (demand, activation) = (case.signals.outside.activation, case.setup.activation);
-    if state == State::Cold && demand > activation {
+    let allowed = tell::max_replicas(case.setup, case.observation) > 0;
+    if state == State::Cold && demand > activation && allowed {
         // No number, but active: KEDA wakes from zero on that, and keeps any other count.
         reasons.push(Reason::Wake { demand, activation });
     }
-    if let Some((verdict, reason)) = tell::on_no_data(case.setup, case.observation, current) {
+    let least = facts.floors.replicas();
+    if let Some((verdict, reason)) = tell::on_no_data(case.setup, case.observation, current, least)
+    {
         reasons.push(reason);
         return verdict;
     }

@@ -139,12 +139,14 @@ pub struct Decision {
 
 impl Decision {
     /// Whether more than zero replicas are wanted; `None` when there is no number. Cold with
-    /// replicas running, or with demand seen outside of the pods, is active: data that never came is
-    /// no reason to stop them, and none to leave the demand waiting.
+    /// replicas running, with demand seen outside of the pods or with a floor by the calendar is
+    /// active: data that never came is no reason to stop them, and none to leave the demand waiting.
     #[must_use]
     pub fn active(&self) -> Option<bool> {
         let running = self.current.is_some_and(|current| current > Replicas::ZERO);
-        let asked = self.reasons.iter().any(|reason| matches!(reason, Reason::Wake { .. }));
+        let asks =
+            |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Scheduled { .. });
+        let asked = self.reasons.iter().any(asks);
         match &self.verdict {
             Verdict::Scale { active, .. } => Some(*active),
             Verdict::Refuse(_) if self.state == State::Cold && (running || asked) => Some(true),

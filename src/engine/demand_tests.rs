@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::capacity::{Capacity, Shape};
 use crate::engine::decision::Term;
 use crate::engine::demand::{Asked, Cause, Input, Pressure, activation, terms};
@@ -53,6 +54,7 @@ fn world(roles: &[(Role, f64)]) -> World {
             min_replicas: None,
             max_replicas: None,
             replicas_limit: Replicas::new(1000),
+            calendar: Calendar::default(),
             headroom: ratio(0.5),
             on_no_data: OnNoData::Hold,
             hpa_tolerance: None,

@@ -10,6 +10,7 @@ use crate::engine::decision::{Decision, Reason, State, Verdict};
 use crate::engine::memory::Memory;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{OnNoData, Setup, Strategy};
+use crate::engine::units::Replicas;
 
 /// A rule of docs/safety.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,10 +98,12 @@ fn in_range(decision: &Decision, max: u32) -> bool {
     within(&decision.verdict) && within(&decision.unmasked) && terms
 }
 
-/// Only fresh data lowers; zero known to be zero is no lowering, nor is giving up a wake.
+/// Only fresh data lowers, and a maximum, by the calendar too; zero known to be zero is no lowering, nor
+/// is giving up a wake. Where nothing was decided before, a floor in the cold is not below what is there.
 fn not_lowered_blindly(setup: &Setup, before: &Memory, decision: &Decision, max: u32) -> bool {
     let Some((replicas, sent, _)) = number(&decision.unmasked) else { return true };
-    let last = before.last.unwrap_or(0).min(max);
+    let there = decision.current.filter(|_| decision.state == State::Cold).map(Replicas::get);
+    let last = before.last.or(there).unwrap_or(0).min(max);
     let excused = match decision.state {
         State::Fresh => true,
         State::Asleep | State::AsleepBlind => at_zero(before, decision) || gave_up(decision),
@@ -153,6 +156,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Invariant, number, violations};
+    use crate::engine::calendar::Calendar;
     use crate::engine::decision::{Decision, Reason, State, Term, TermKind, Verdict};
     use crate::engine::memory::Memory;
     use crate::engine::observation::Observation;
@@ -180,6 +184,7 @@ mod tests {
             min_replicas: None,
             max_replicas: Some(Replicas::new(8)),
             replicas_limit: Replicas::new(1000),
+            calendar: Calendar::default(),
             headroom: Ratio::try_new(0.7).unwrap(),
             on_no_data: OnNoData::Hold,
             hpa_tolerance: None,

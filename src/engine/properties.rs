@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::engine::calendar::{Bound, Calendar, Entry, Rule};
 use crate::engine::capacity::Capacity;
 use crate::engine::decision::{Decision, Reason, Verdict};
 use crate::engine::invariants::violations;
@@ -56,12 +57,25 @@ fn setup(family: Family, own: bool, seeded: bool) -> Setup {
         min_replicas: None,
         max_replicas: Some(Replicas::new(MAX)),
         replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
         headroom: ratio(0.7),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: own.then(|| ratio(0.1)),
         forecast: Forecasting::default(),
         tick: TICK,
     }
+}
+
+/// A floor and a ceiling that hold in every minute, where they are given.
+fn always(min: Option<u32>, max: Option<u32>) -> Calendar {
+    let bound = |min: Option<u32>, max: Option<u32>| Bound {
+        cron: "* * * * *".parse().unwrap(),
+        min: min.map(Replicas::new),
+        max: max.map(Replicas::new),
+    };
+    let bounds = vec![bound(min, None), bound(None, max)];
+    let rule = Rule::Matching { from: None, until: None, bounds };
+    Calendar::new(vec![Entry { zone: chrono_tz::Tz::UTC, rule }])
 }
 
 /// One pod as generated: phase, values of its gauges and counters, missing ones absent.
@@ -236,6 +250,21 @@ proptest! {
         ticks in wild(), family in family(), own: bool, seeded: bool,
     ) {
         play(&setup(family, own, seeded), &ticks);
+    }
+
+    #[test]
+    fn every_number_is_within_the_calendar_and_every_invariant_holds(
+        ticks in wild(), family in family(), own: bool,
+        min in proptest::option::of(0..6_u32), max in proptest::option::of(0..50_u32),
+    ) {
+        let setup = Setup { calendar: always(min, max), ..setup(family, own, true) };
+        let most = max.unwrap_or(MAX).min(MAX);
+        let least = min.unwrap_or(0).min(most);
+        for decision in play(&setup, &ticks).0 {
+            let within = replicas(&decision).is_none_or(|count| (least..=most).contains(&count));
+            prop_assert!(within, "{least}..{most}: {decision:#?}");
+            prop_assert!(least == 0 || decision.active() != Some(false), "{decision:#?}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::calendar::Calendar;
 use crate::engine::units::{Ratio, Replicas};
 
 /// What kind of workload the signals describe; it decides which of them may drive.
@@ -212,6 +213,9 @@ pub struct Setup {
     pub max_replicas: Option<Replicas>,
     /// The server's upper limit for anybody.
     pub replicas_limit: Replicas,
+    /// Limits by the calendar.
+    #[serde(default)]
+    pub calendar: Calendar,
     /// Usable share of a replica's rate capacity.
     pub headroom: Ratio,
     /// What replaces the errors of blind and cold.

@@ -45,7 +45,7 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
     let need = need(&input, memory.trim.value);
     let minute = memory.foresight.note(setup, observation.at, measured(&input));
     let plan = Plan::of(&input, ahead.as_ref(), need.up, (&timings, &memory.foresight));
-    let facts = Facts::gather(setup, &signals, &timings, plan.floor(), &mut memory);
+    let facts = Facts::gather(setup, &signals, &timings, &plan, &mut memory);
     memory.note_idle(setup, &signals, &facts);
     let (signals, need, timings) = (&signals, &need, &timings);
     let case = Case { setup, observation, signals, need, plan: &plan, timings };

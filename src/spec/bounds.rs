@@ -3,57 +3,14 @@
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use crate::engine::units::{Replicas, Timestamp};
+use crate::engine::calendar::{Bound, Calendar, Entry, Rule, Schedule};
+use crate::engine::units::Replicas;
 use crate::spec::fault::{Fault, Problem};
-use crate::spec::schedule::Schedule;
 use crate::spec::yaml::{self, Element, Scalar};
 use crate::spec::{number, zone};
 
 /// Entries and bounds of one trigger, together.
 const BOUNDS_MAX: usize = 50;
-
-/// One entry of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BoundsEntry {
-    /// The local time that its expressions are read in.
-    pub zone: Tz,
-    /// What it says.
-    pub rule: BoundsRule,
-}
-
-/// What an entry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BoundsRule {
-    /// AHPA's form: each bound holds in every minute that its expression matches.
-    Matching {
-        /// The first instant it holds; always, if absent.
-        from: Option<Timestamp>,
-        /// The first instant it holds no more; for ever, if absent.
-        until: Option<Timestamp>,
-        /// The bounds; at least one.
-        bounds: Vec<Bound>,
-    },
-    /// KEDA's form: so many replicas from each start to the next end.
-    Between {
-        /// When it begins.
-        start: Schedule,
-        /// When it ends.
-        end: Schedule,
-        /// A floor while it lasts.
-        desired: Replicas,
-    },
-}
-
-/// Limits that hold in the minutes of an expression; at least one of them is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bound {
-    /// The minutes.
-    pub cron: Schedule,
-    /// Lower limit.
-    pub min: Option<Replicas>,
-    /// Upper limit; not below `min`.
-    pub max: Option<Replicas>,
-}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -84,12 +41,8 @@ pub(crate) struct Surroundings {
     pub(crate) replicas_limit: u32,
 }
 
-/// The entries of the list.
-pub(crate) fn parse(
-    key: &str,
-    text: &str,
-    around: Surroundings,
-) -> Result<Vec<BoundsEntry>, Vec<Fault>> {
+/// The calendar of the list.
+pub(crate) fn parse(key: &str, text: &str, around: Surroundings) -> Result<Calendar, Vec<Fault>> {
     let refuse = |Problem(problem): Problem| vec![Fault::new(key, text, problem)];
     let raw: Vec<RawEntry> = yaml::list(text).map_err(refuse)?;
     let count: usize = raw.iter().map(|entry| entry.bounds.as_ref().map_or(1, Vec::len)).sum();
@@ -102,10 +55,10 @@ pub(crate) fn parse(
         let mut element = Element { place: format!("{key}[{idx}]"), faults: &mut faults };
         entries.extend(entry(raw, around, &mut element));
     }
-    if faults.is_empty() { Ok(entries) } else { Err(faults) }
+    if faults.is_empty() { Ok(Calendar::new(entries)) } else { Err(faults) }
 }
 
-fn entry(raw: &RawEntry, around: Surroundings, element: &mut Element<'_>) -> Option<BoundsEntry> {
+fn entry(raw: &RawEntry, around: Surroundings, element: &mut Element<'_>) -> Option<Entry> {
     let RawEntry { start_time, end_time, bounds, start, end, desired_replicas, timezone } = raw;
     let zone = match timezone {
         None => Some(around.zone),
@@ -131,15 +84,11 @@ fn entry(raw: &RawEntry, around: Surroundings, element: &mut Element<'_>) -> Opt
             None
         }
     };
-    Some(BoundsEntry { zone: zone?, rule: rule? })
+    Some(Entry { zone: zone?, rule: rule? })
 }
 
-fn between(
-    start: Option<Schedule>,
-    end: Option<Schedule>,
-    desired: Option<u32>,
-) -> Option<BoundsRule> {
-    Some(BoundsRule::Between { start: start?, end: end?, desired: Replicas::new(desired?) })
+fn between(start: Option<Schedule>, end: Option<Schedule>, desired: Option<u32>) -> Option<Rule> {
+    Some(Rule::Between { start: start?, end: end?, desired: Replicas::new(desired?) })
 }
 
 fn matching(
@@ -147,7 +96,7 @@ fn matching(
     bounds: &[RawBound],
     (zone, around): (Tz, Surroundings),
     element: &mut Element<'_>,
-) -> Option<BoundsRule> {
+) -> Option<Rule> {
     let before = element.faults.len();
     let from = element.read("startTime", start_time, |text| zone::instant(text, zone));
     let until = element.read("endTime", end_time, |text| zone::instant(text, zone));
@@ -167,7 +116,7 @@ fn matching(
             bound(raw, around.replicas_limit, &mut element)
         })
         .collect();
-    (element.faults.len() == before).then_some(BoundsRule::Matching { from, until, bounds })
+    (element.faults.len() == before).then_some(Rule::Matching { from, until, bounds })
 }
 
 fn bound(raw: &RawBound, limit: u32, element: &mut Element<'_>) -> Option<Bound> {
@@ -189,13 +138,14 @@ fn bound(raw: &RawBound, limit: u32, element: &mut Element<'_>) -> Option<Bound>
 mod tests {
     use chrono_tz::Tz;
 
-    use super::{BoundsEntry, BoundsRule, Surroundings, parse};
+    use super::{Surroundings, parse};
+    use crate::engine::calendar::{Entry, Rule};
     use crate::engine::units::{Replicas, Timestamp};
     use crate::spec::fault::Fault;
 
-    fn read(text: &str) -> Result<Vec<BoundsEntry>, Vec<Fault>> {
+    fn read(text: &str) -> Result<Vec<Entry>, Vec<Fault>> {
         let around = Surroundings { zone: Tz::Asia__Shanghai, replicas_limit: 1000 };
-        parse("instanceBounds", text, around)
+        parse("instanceBounds", text, around).map(|calendar| calendar.entries().to_vec())
     }
 
     #[test]
@@ -213,8 +163,7 @@ mod tests {
 ",
         )
         .unwrap();
-        let [BoundsEntry { zone, rule: BoundsRule::Matching { from, until, bounds } }] =
-            entries.as_slice()
+        let [Entry { zone, rule: Rule::Matching { from, until, bounds } }] = entries.as_slice()
         else {
             panic!("{entries:?}")
         };
@@ -233,7 +182,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(entries[0].zone, Tz::Europe__Berlin);
-        let BoundsRule::Between { start, desired, .. } = &entries[0].rule else { panic!() };
+        let Rule::Between { start, desired, .. } = &entries[0].rule else { panic!() };
         assert_eq!((start.to_string().as_str(), *desired), ("0 8 * * 1-5", Replicas::new(3)));
     }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::setup::Forecasting;
 use crate::engine::units::Ratio;
-use crate::spec::bounds::{self, BoundsEntry, Surroundings};
+use crate::spec::bounds::{self, Surroundings};
 use crate::spec::quantile::{self, Quantile};
 use crate::spec::raw::Raw;
 use crate::spec::{share, span, zone};
@@ -73,7 +74,7 @@ pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
 }
 
 /// Reads the calendar.
-pub(crate) fn read_bounds(raw: &mut Raw, around: Surroundings) -> Vec<BoundsEntry> {
+pub(crate) fn read_bounds(raw: &mut Raw, around: Surroundings) -> Calendar {
     raw.take_list("instanceBounds", |text| bounds::parse("instanceBounds", text, around))
         .unwrap_or_default()
 }

@@ -65,8 +65,6 @@ pub(crate) const FOREIGN_KEYS: [(&str, &str); 14] = [
 
 const NAMED: &str = "addresses are named by the server's configuration: write datasource: NAME";
 
-const CALENDAR: Option<&str> = Some("read and checked; calendars do not act yet");
-
 const fn row(
     name: &'static str,
     meaning: &'static str,
@@ -136,8 +134,8 @@ static KEYS: [Key; 44] = [
     row("forecastHistory", "how far back to learn", "a duration from 1d to 30d", "`14d`"),
     row("timezone", "local time of day and week profiles and of bounds", "a time zone such as Europe/Berlin", "`UTC`"),
     lines(row("holidays", "dates treated as Sunday", "dates such as 2026-12-25,2027-01-01", "none")),
-    lines(later(row("instanceBounds", "replicas by the calendar: a YAML list of `startTime`, `endTime`, `bounds: [{cron, minReplicas, maxReplicas}]`, or of `start`, `end`, `desiredReplicas`; `timezone` per entry. Cron has 5 fields, POSIX weekdays (0 and 7 = SUN)",
-        "a YAML list of at most 50 bounds", "none"), CALENDAR)),
+    lines(row("instanceBounds", "replicas by the calendar: a YAML list of `startTime`, `endTime`, `bounds: [{cron, minReplicas, maxReplicas}]`, or of `start`, `end`, `desiredReplicas`; `timezone` per entry. Cron has 5 fields, POSIX weekdays (0 and 7 = SUN)",
+        "a YAML list of at most 50 bounds", "none")),
     row("minReplicas", "lower limit known to the decision", "a whole number, at most maxReplicas", "the HPA's; 0"),
     row("maxReplicas", "upper limit known to the decision", "a whole number from 1 to the server's limit", "the HPA's; the server's limit, 1000"),
     row("headroom", "usable share of a replica's rate capacity", RATIO, "`0.70`"),
@@ -214,9 +212,13 @@ instanceBounds: |
     desiredReplicas: 6
 ```
 
-A bound holds in every minute that its expression matches. Weekdays are POSIX (0 and 7 are Sunday);
-a numeric weekday together with `?` is refused, since it means another day in Quartz: write names.
-With both a day of month and a weekday, either is enough. Dates that never come are refused.
+A bound holds in every minute that its expression matches, `desiredReplicas` from each start to the
+next end; a floor counts one lead time before it begins, and a maximum in force wins over everything.
+[Replicas by the calendar](schedule.md) has overlaps, summer time and what happens without data.
+
+Weekdays are POSIX (0 and 7 are Sunday); a numeric weekday together with `?` is refused, since it means
+another day in Quartz: write names. With both a day of month and a weekday, either is enough. Dates that
+never come are refused.
 
 ## Endpoints
 

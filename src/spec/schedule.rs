@@ -1,17 +1,12 @@
 //! Cron expressions of 5 fields, `0-8 * ? * MON-FRI`: minute, hour, day of month, month, weekday.
 //!
-//! The `cron` crate wants seconds first and counts weekdays from SUN=1, and with both a day of month
-//! and a weekday it wants both, where POSIX wants either. So the fields are read here, checked, and
-//! handed to it normalised.
+//! POSIX: weekdays count from Sunday, 0 or 7, and with both a day of month and a weekday either is
+//! enough. The minutes that an expression names are found by [`crate::engine::calendar`].
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::str::FromStr;
 
-use chrono::TimeZone;
-use chrono_tz::Tz;
-
-use crate::engine::units::Timestamp;
+use crate::engine::calendar::{Fields, Schedule};
 use crate::spec::fault::Problem;
 
 /// Characters of an expression; one that lists every minute has 168.
@@ -22,31 +17,6 @@ const MONTHS: [&str; 12] =
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 /// Days of each month, February in a leap year.
 const MONTH_DAYS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-
-/// The minutes that an expression names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    text: String,
-    /// One expression, or two of which either may match (day of month, weekday).
-    either: Vec<cron::Schedule>,
-}
-
-impl Schedule {
-    /// Whether the minute that holds `at`, read in `zone`, is named. False for instants that no
-    /// calendar reaches.
-    #[must_use]
-    pub fn matches(&self, at: Timestamp, zone: Tz) -> bool {
-        let minute = at.unix_ms().div_euclid(60_000) * 60;
-        let Some(local) = zone.timestamp_opt(minute, 0).single() else { return false };
-        self.either.iter().any(|schedule| schedule.includes(local))
-    }
-}
-
-impl fmt::Display for Schedule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
 
 /// One field: its values, and whether it was `*` or `?`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,44 +55,32 @@ impl FromStr for Schedule {
                 "must have 5 fields: minute, hour, day of month, month, weekday",
             ));
         };
-        let time = format!("0 {} {}", MINUTE.read(minute)?.list(), HOUR.read(hour)?.list());
+        let (minute, hour) = (MINUTE.read(minute)?, HOUR.read(hour)?);
         let (month, weekday) = (MONTH.read(month)?, read_weekday(weekday, day)?);
         let day = DAY.read(day)?;
         if weekday.any {
             check_date_exists(&day, &month)?;
         }
-        let either = days(&day, &weekday)
-            .iter()
-            .map(|(day, weekday)| cron_crate(&format!("{time} {day} {} {weekday}", month.list())))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { text: fields.join(" "), either })
+        let named = Fields {
+            minute: minute.bits(),
+            hour: hour.bits(),
+            day: day.bits(),
+            month: month.bits(),
+            weekday: weekday.bits(),
+            either: !day.any && !weekday.any,
+        };
+        Ok(Self::new(fields.join(" "), named))
     }
 }
 
-fn cron_crate(normalised: &str) -> Result<cron::Schedule, Problem> {
-    normalised
-        .parse()
-        .map_err(|_| Problem::new("must be a cron expression such as 0 8 * * MON-FRI"))
-}
-
-/// Day of month and weekday for the `cron` crate; two pairs when POSIX means either.
-fn days(day: &Field, weekday: &Field) -> Vec<(String, String)> {
-    let any = || "*".to_owned();
-    match (day.any, weekday.any) {
-        (_, true) => vec![(day.list(), any())],
-        (true, false) => vec![(any(), weekday.list())],
-        (false, false) => vec![(day.list(), any()), (any(), weekday.list())],
-    }
-}
-
-/// The weekdays, counted as the `cron` crate does: SUN=1.
+/// The weekdays, from Sunday, 0, to Saturday, 6.
 fn read_weekday(text: &str, day: &str) -> Result<Field, Problem> {
     // In Quartz, where `?` comes from, 1 is Sunday; in POSIX it is Monday.
     if day == "?" && text.contains(|c: char| c.is_ascii_digit()) && !text.starts_with("*/") {
         return Err(Problem::new("has a numeric weekday beside ?: write it by name, MON-FRI"));
     }
     let field = WEEKDAY.read(text)?;
-    Ok(Field { values: field.values.iter().map(|day| day % 7 + 1).collect(), any: field.any })
+    Ok(Field { values: field.values.iter().map(|day| day % 7).collect(), any: field.any })
 }
 
 fn check_date_exists(day: &Field, month: &Field) -> Result<(), Problem> {
@@ -203,11 +161,9 @@ impl Range {
 }
 
 impl Field {
-    fn list(&self) -> String {
-        if self.any {
-            return "*".to_owned();
-        }
-        self.values.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+    /// Bit `n` for each value `n`; all of them are below 60.
+    fn bits(&self) -> u64 {
+        self.values.iter().fold(0, |bits, value| bits | 1_u64.checked_shl(*value).unwrap_or(0))
     }
 }
 
@@ -227,7 +183,17 @@ mod tests {
     use chrono_tz::Tz;
 
     use super::Schedule;
-    use crate::engine::units::Timestamp;
+    use crate::engine::calendar::{Bound, Calendar, Entry, Rule};
+    use crate::engine::units::{Replicas, Timestamp};
+
+    fn matches(schedule: &Schedule, at: Timestamp, zone: Tz) -> bool {
+        let min = Some(Replicas::ONE);
+        let bounds = vec![Bound { cron: schedule.clone(), min, max: min }];
+        let rule = Rule::Matching { from: None, until: None, bounds };
+        let limits = Calendar::new(vec![Entry { zone, rule }]).at(at);
+        assert_eq!(limits.min, limits.max);
+        limits.min.is_some()
+    }
 
     fn at(text: &str) -> Timestamp {
         let utc = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").unwrap().and_utc();
@@ -292,10 +258,10 @@ mod tests {
         for (text, inside, outside) in rows {
             let schedule: Schedule = text.parse().unwrap();
             for instant in inside {
-                assert!(schedule.matches(at(instant), Tz::UTC), "{text} at {instant}");
+                assert!(matches(&schedule, at(instant), Tz::UTC), "{text} at {instant}");
             }
             for instant in outside {
-                assert!(!schedule.matches(at(instant), Tz::UTC), "{text} at {instant}");
+                assert!(!matches(&schedule, at(instant), Tz::UTC), "{text} at {instant}");
             }
             assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule, "{text}");
         }
@@ -304,9 +270,9 @@ mod tests {
     #[test]
     fn the_zone_decides() {
         let schedule: Schedule = "0 8 * * *".parse().unwrap();
-        assert!(schedule.matches(at("2026-01-05 07:00:00"), Tz::Europe__Berlin));
-        assert!(schedule.matches(at("2026-07-05 06:00:00"), Tz::Europe__Berlin));
-        assert!(!schedule.matches(at("2026-07-05 07:00:00"), Tz::Europe__Berlin));
+        assert!(matches(&schedule, at("2026-01-05 07:00:00"), Tz::Europe__Berlin));
+        assert!(matches(&schedule, at("2026-07-05 06:00:00"), Tz::Europe__Berlin));
+        assert!(!matches(&schedule, at("2026-07-05 07:00:00"), Tz::Europe__Berlin));
     }
 
     #[test]
@@ -349,7 +315,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[0-9A-Z*?,/# -]{0,40}", when in -4_000_000_000_000_i64..4_000_000_000_000) {
             if let Ok(schedule) = text.parse::<Schedule>() {
-                let _ = schedule.matches(Timestamp::from_unix_ms(when), Tz::Asia__Kathmandu);
+                let _ = matches(&schedule, Timestamp::from_unix_ms(when), Tz::Asia__Kathmandu);
             }
         }
     }

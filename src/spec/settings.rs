@@ -1,8 +1,8 @@
 //! What a trigger came to: every key with the value in force, defaults included.
 
+use crate::engine::calendar::{Bound, Calendar, Entry, Rule};
 use crate::engine::setup::{GpuTargets, Lead, Objectives, Setup, Targets};
 use crate::engine::units::{Ratio, Replicas};
-use crate::spec::bounds::BoundsEntry;
 use crate::spec::forecast::Forecast;
 use crate::spec::limit::{ON_NO_DATA, STRATEGIES};
 use crate::spec::span::Span;
@@ -15,7 +15,6 @@ pub(crate) struct Parts<'a> {
     pub(crate) target: &'a Target,
     pub(crate) setup: &'a Setup,
     pub(crate) forecast: &'a Forecast,
-    pub(crate) bounds: &'a [BoundsEntry],
     pub(crate) profile: Option<&'static str>,
 }
 
@@ -106,7 +105,7 @@ fn wake(setup: &Setup, target: &Target) -> Vec<Row> {
     ]
 }
 
-fn forecast(Parts { setup, forecast, bounds, .. }: Parts<'_>) -> Vec<Row> {
+fn forecast(Parts { setup, forecast, .. }: Parts<'_>) -> Vec<Row> {
     let Forecast { quantile, history, zone, holidays, headroom_trusted, cold_start_cost } =
         forecast;
     let lead = match setup.lead {
@@ -114,7 +113,6 @@ fn forecast(Parts { setup, forecast, bounds, .. }: Parts<'_>) -> Vec<Row> {
         Lead::Fixed(lead) => Span(lead).to_string(),
     };
     let dates: Vec<String> = holidays.iter().map(ToString::to_string).collect();
-    let entries = (!bounds.is_empty()).then(|| format!("{} entries", bounds.len()));
     vec![
         ("coldStartCost", span(*cold_start_cost)),
         ("scaleStrategy", text(word(&STRATEGIES, setup.strategy))),
@@ -123,9 +121,28 @@ fn forecast(Parts { setup, forecast, bounds, .. }: Parts<'_>) -> Vec<Row> {
         ("forecastHistory", span(Some(*history))),
         ("timezone", text(zone.name())),
         ("holidays", unless_empty(dates.join(","))),
-        ("instanceBounds", entries),
+        ("instanceBounds", unless_empty(calendar(&setup.calendar))),
         ("headroomTrusted", text(headroom_trusted)),
     ]
+}
+
+/// The bounds as a reader checks them: `4..15 in * 8-19 ? * MON-FRI Europe/Berlin`.
+fn calendar(calendar: &Calendar) -> String {
+    let entries = calendar.entries().iter().map(|Entry { zone, rule }| {
+        let said = match rule {
+            Rule::Matching { bounds, .. } => {
+                bounds.iter().map(bound).collect::<Vec<_>>().join(", ")
+            }
+            Rule::Between { start, end, desired } => format!("{desired}.. from {start} to {end}"),
+        };
+        format!("{said} {}", zone.name())
+    });
+    entries.collect::<Vec<_>>().join("; ")
+}
+
+fn bound(Bound { cron, min, max }: &Bound) -> String {
+    let limit = |limit: &Option<Replicas>| limit.map_or_else(String::new, |max| max.to_string());
+    format!("{}..{} in {cron}", limit(min), limit(max))
 }
 
 fn frame(setup: &Setup) -> Vec<Row> {

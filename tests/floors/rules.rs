@@ -19,13 +19,14 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::arrived", 2),
     ("engine::observation", 2),
     ("engine::histogram", 2),
+    // The setup holds it: what the user asked for by the calendar.
+    ("engine::calendar", 2),
     ("engine::setup", 2),
     // The decision is data, and what demand says of itself is part of it; `decide` takes it.
     ("engine::decision", 2),
     ("engine::signals", 2),
     ("engine::cold_start", 3),
     ("engine::capacity", 3),
-    ("engine::calendar", 3),
     ("engine::demand", 3),
     ("engine::forecast", 4),
     ("engine::foresight", 4),

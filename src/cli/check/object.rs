@@ -9,7 +9,7 @@ use crate::cli::check::finding::{Findings, Level, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
 use crate::cli::check::trigger::Understood;
 use crate::engine::setup::{Lead, OnNoData, Strategy};
-use crate::spec::{WorkloadKind, WorkloadRef};
+use crate::spec::{Spec, WorkloadKind, WorkloadRef};
 
 /// KEDA's defaults.
 const POLLING_SECONDS: i64 = 30;
@@ -53,6 +53,10 @@ pub(crate) struct Object<'a> {
 impl Object<'_> {
     fn int(&self, key: &str) -> Option<i64> {
         self.manifest.int(&format!("/spec/{key}"))
+    }
+
+    fn specs(&self) -> impl Iterator<Item = &Spec> {
+        self.ours.iter().filter_map(|ours| ours.spec.as_ref())
     }
 
     fn polling(&self) -> i64 {
@@ -200,7 +204,9 @@ fn blind_at_zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
         Some(_) => ("minReplicaCount", "is 0"),
         None => ("minReplicaCount", "is 0 by default"),
     };
+    let floor = object.specs().any(|spec| spec.setup.calendar.floor_max() > 0);
     let (level, rest) = match object.others {
+        0 if floor => (Level::Warning, "only instanceBounds wake, nothing sees demand meanwhile"),
         0 => (Level::Error, "nothing sees demand while there are no pods"),
         _ => (Level::Warning, "only the other triggers see demand while there are no pods"),
     };
@@ -237,11 +243,7 @@ fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     let tolerance =
         |side: &str| object.manifest.text(&format!("{HPA}/{side}/tolerance")) == Some("0");
     let exact = tolerance("scaleUp") && tolerance("scaleDown");
-    let compensated = object
-        .ours
-        .iter()
-        .filter_map(|ours| ours.spec.as_ref())
-        .all(|spec| spec.setup.hpa_tolerance.is_some());
+    let compensated = object.specs().all(|spec| spec.setup.hpa_tolerance.is_some());
     if max > EXACT_REPLICAS_MAX && !exact && !compensated {
         let message = format!(
             "is {max}: above {EXACT_REPLICAS_MAX} replicas the HPA ignores changes within 10 %; set \
@@ -258,6 +260,11 @@ fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
         if given.is_some_and(|given| given != max) {
             let message = format!("differs from maxReplicaCount {max}: the smaller one wins");
             findings.add(Level::Info, &ours.place, "maxReplicas", message);
+        }
+        let (floor, most) = (spec.setup.calendar.floor_max(), given.unwrap_or(max).min(max));
+        if i64::from(floor) > most {
+            let message = format!("asks for {floor} replicas: more than {most} are never reached");
+            findings.add(Level::Warning, &ours.place, "instanceBounds", message);
         }
     }
 }

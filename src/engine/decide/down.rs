@@ -14,9 +14,10 @@ const STEP_PAUSE: Duration = Duration::from_mins(1);
 /// A step takes one replica, or this part of them: a misjudged step costs a fifth at most.
 const STEP_PART: u32 = 5;
 
-/// Replicas wanted with fresh and complete data; at least one, unless it may sleep.
-pub(super) fn follow(case: &Case<'_>, memory: &mut Memory) -> (u32, Vec<Reason>) {
-    let Case { setup, signals, need, timings, plan, .. } = *case;
+/// Replicas wanted with fresh and complete data; at least one, unless it may sleep, and at least the
+/// `floor`, which is no demand: nothing of it is remembered when it ends.
+pub(super) fn follow(case: &Case<'_>, floor: u32, memory: &mut Memory) -> (u32, Vec<Reason>) {
+    let Case { setup, signals, need, timings, .. } = *case;
     let now = signals.fresh.now;
     let last = memory.last.unwrap_or(0);
     let mut reasons = Vec::new();
@@ -28,11 +29,12 @@ pub(super) fn follow(case: &Case<'_>, memory: &mut Memory) -> (u32, Vec<Reason>)
     }
     let base = memory.last.unwrap_or(0);
     // One is the least that the way down leads to; from there only the idle rule leads to zero.
-    let up = need.up.max(1).max(plan.floor());
+    let up = need.up.max(1);
     memory.window.note(now, need.down.max(1), timings.window);
-    memory.panic.note(need.up.max(1), signals.supply.ready, now, timings.window);
-    let want = if up >= base {
-        up
+    memory.panic.note(up, signals.supply.ready, now, timings.window);
+    let wanted = up.max(floor);
+    let want = if wanted >= base {
+        wanted
     } else if let Some((block, kept)) = blocked(signals, up, timings, memory) {
         let wanted = need.up;
         reasons.push(Reason::Kept { wanted, kept, block });
@@ -40,15 +42,15 @@ pub(super) fn follow(case: &Case<'_>, memory: &mut Memory) -> (u32, Vec<Reason>)
     } else {
         memory.window.step(now);
         let (peak, lowest) = (memory.window.peak(), base - (base / STEP_PART).max(1));
-        let want = peak.max(lowest).max(up);
-        if want > up {
+        let want = peak.max(lowest).max(floor);
+        if want > wanted {
             let window = Block::Window { peak, window: timings.window };
             let block = if peak > lowest { window } else { Block::Step };
             reasons.push(Reason::Kept { wanted: need.up, kept: want, block });
         }
         want
     };
-    if want > 1 {
+    if want > 1 || floor > 0 {
         return (want, reasons);
     }
     let (want, why) = sleep_or_stay(case, memory);

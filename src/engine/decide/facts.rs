@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use crate::engine::decide::ahead::Plan;
+use crate::engine::decide::floors::Floors;
 use crate::engine::decision::{Reason, Term};
 use crate::engine::demand::largest;
-use crate::engine::memory::{Memory, Sight};
+use crate::engine::memory::{Memory, Sight, Wake};
 use crate::engine::numeric::replicas_ceil;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
@@ -115,16 +117,18 @@ pub struct Facts {
     pub half_read: bool,
     /// All required signals are known on all ready pods.
     pub complete: bool,
+    /// What is wanted whatever is measured.
+    pub floors: Floors,
 }
 
 impl Facts {
-    /// Gathers them, with replicas that are wanted ahead of demand as `floor`; notes the wake and the newest sample in `memory`.
+    /// Gathers them, with what is wanted ahead of demand; notes the wake and the newest sample in `memory`.
     #[must_use]
     pub fn gather(
         setup: &Setup,
         signals: &Signals,
         timings: &Timings,
-        floor: u32,
+        plan: &Plan,
         memory: &mut Memory,
     ) -> Self {
         let now = signals.fresh.now;
@@ -136,11 +140,18 @@ impl Facts {
         let serving = supply.ready_pods() > 0;
         let young_only = supply.loading > supply.starting && memory.newest.is_some();
         let loading = supply.starting > 0 || young_only;
-        let floor = floor > 0 || setup.min_replicas.is_some_and(|floor| floor.get() > 0);
+        let floors = Floors::of(setup, now, timings.lead, plan);
+        let floor = setup.min_replicas.is_some_and(|floor| floor.get() > 0);
+        let floor = floor || floors.replicas() > 0;
         let asks = signals.outside.activation > setup.activation || floor;
         let blind = supply.current.is_none() && supply.ready.is_none();
         let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };
-        memory.wake.note(sight, now, timings.wake_timeout);
+        if setup.calendar.ceiling(now) == Some(0) {
+            // Nobody is allowed to answer: that is no wake, and none that failed.
+            memory.wake = Wake::default();
+        } else {
+            memory.wake.note(sight, now, timings.wake_timeout);
+        }
         Self {
             at_zero,
             wake_held: memory.wake.remaining(now).is_some(),
@@ -156,6 +167,7 @@ impl Facts {
             read: signals.newest.is_some(),
             half_read: !supply.under_half_read(),
             complete: signals.complete(),
+            floors,
         }
     }
 

@@ -37,6 +37,7 @@ mod tests {
 
     use super::state;
     use crate::engine::decide::facts::Facts;
+    use crate::engine::decide::floors::Floors;
     use crate::engine::decision::State;
 
     const SERVING: Facts = Facts {
@@ -54,6 +55,7 @@ mod tests {
         read: true,
         half_read: true,
         complete: true,
+        floors: Floors { schedule: None, ahead: 0 },
     };
     const ZERO: Facts = Facts { at_zero: true, serving: false, age: None, ..SERVING };
     const NOBODY: Facts = Facts { serving: false, read: false, complete: false, ..SERVING };

@@ -12,9 +12,15 @@ const TEXT_MAX: usize = 160;
 /// What is said while pods alone count the replicas, and not for long enough.
 const UNCOUNTED: &str = "replicas unknown (no kube-state-metrics); pods are watched for 60 s first";
 
-/// The largest count that may be told: the user's or the HPA's maximum, within the server's.
+/// The largest count that may be told: the user's or the HPA's maximum, within the server's, and that
+/// of the calendar where it is less.
 #[must_use]
 pub fn max_replicas(setup: &Setup, observation: &Observation) -> u32 {
+    let scheduled = setup.calendar.ceiling(observation.at);
+    unscheduled_max(setup, observation).min(scheduled.unwrap_or(u32::MAX))
+}
+
+fn unscheduled_max(setup: &Setup, observation: &Observation) -> u32 {
     let hpa = observation.workload.hpa_max;
     let user = setup.max_replicas.map(Replicas::get).or(hpa);
     user.unwrap_or(u32::MAX).min(setup.replicas_limit.get())
@@ -30,7 +36,11 @@ pub(super) fn limited(
     let (min, max) =
         (setup.min_replicas.map_or(0, Replicas::get), max_replicas(setup, observation));
     let allowed = want.max(min).min(max);
-    let limit = if allowed < want { Limit::Max } else { Limit::Min };
+    let limit = match allowed < want {
+        false => Limit::Min,
+        true if max < unscheduled_max(setup, observation) => Limit::ScheduledMax,
+        true => Limit::Max,
+    };
     let reason = Reason::Limited { limit, wanted: want, allowed };
     (allowed, (allowed != want).then_some(reason))
 }
@@ -67,18 +77,20 @@ fn number(replicas: u32, sent: u32) -> Verdict {
     Verdict::Scale { replicas, sent, active: replicas > Replicas::ZERO }
 }
 
-/// What replaces a refusal in the blind and cold states, if the user asked for it.
+/// What replaces a refusal in the blind and cold states, if the user asked for it; `least` are the
+/// floors in force.
 #[must_use]
 pub(super) fn on_no_data(
     setup: &Setup,
     observation: &Observation,
     current: Option<u32>,
+    least: u32,
 ) -> Option<(Verdict, Reason)> {
     let replicas = match setup.on_no_data {
         OnNoData::Hold => return None,
         OnNoData::Zero => 0,
         // Unknown counts as more than zero.
-        OnNoData::Floor => limited(setup, observation, u32::from(current != Some(0))).0,
+        OnNoData::Floor => limited(setup, observation, u32::from(current != Some(0)).max(least)).0,
     };
     Some((number(replicas, replicas), Reason::OnNoData { replicas }))
 }

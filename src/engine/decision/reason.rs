@@ -55,6 +55,8 @@ pub enum Limit {
     Min,
     /// `maxReplicas`, the HPA's maximum or the server's limit.
     Max,
+    /// A `maxReplicas` of `instanceBounds`.
+    ScheduledMax,
 }
 
 /// Something that shaped the decision.
@@ -165,6 +167,13 @@ pub enum Reason {
         /// What keeps it.
         block: Block,
     },
+    /// `instanceBounds` ask for a floor, now or before a pod started now would be ready.
+    Scheduled {
+        /// Replicas.
+        replicas: u32,
+        /// Time until it begins; zero when it is in force.
+        begins_in: Duration,
+    },
     /// A limit cut the decision.
     Limited {
         /// Which one.
@@ -266,6 +275,7 @@ impl fmt::Display for Limit {
         f.write_str(match self {
             Self::Min => "minimum",
             Self::Max => "maximum",
+            Self::ScheduledMax => "scheduled maximum",
         })
     }
 }
@@ -287,6 +297,12 @@ impl fmt::Display for Reason {
             }
             Self::ReplicasUnknown => f.write_str("number of replicas unknown"),
             Self::Kept { wanted, kept, block } => write!(f, "{wanted} kept at {kept}: {block}"),
+            Self::Scheduled { replicas, begins_in } if begins_in.is_zero() => {
+                write!(f, "schedule: at least {replicas}")
+            }
+            Self::Scheduled { replicas, begins_in } => {
+                write!(f, "schedule: at least {replicas} in {} s", begins_in.as_secs())
+            }
             Self::Limited { limit, wanted, allowed } => {
                 write!(f, "{wanted} cut to {allowed}: {limit}")
             }
@@ -388,6 +404,7 @@ mod tests {
                 block: Block::NotIdle { idle: span, needed: span },
             },
             Reason::WakeExpired { retry: span },
+            Reason::Scheduled { replicas: pods, begins_in: span },
             Reason::Wake { demand: f64::MAX, activation: f64::MAX },
         ];
         for reason in rows {

@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, NaiveDate, Offset, TimeZone};
+use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::calendar::offset;
 use crate::engine::units::Timestamp;
 
 /// Offsets from UTC change at multiples of this only.
@@ -109,19 +110,10 @@ impl Local {
         let block = at.unix_ms().div_euclid(1000).div_euclid(BLOCK_SECONDS);
         let place = usize::try_from(block.rem_euclid(16)).unwrap_or(0);
         if self.known[place].0 != block {
-            self.known[place] = (block, offset_of(self.zone, block.saturating_mul(BLOCK_SECONDS)));
+            self.known[place] = (block, offset(self.zone, block.saturating_mul(BLOCK_SECONDS)));
         }
         self.known[place].1
     }
-}
-
-/// Seconds that `zone` is ahead of UTC at `second`; 0 beyond the calendar's range.
-fn offset_of(zone: Tz, second: i64) -> i64 {
-    DateTime::from_timestamp(second, 0)
-        .filter(|utc| (-9999..=9999).contains(&utc.year()))
-        .map_or(0, |utc| {
-            i64::from(zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc())
-        })
 }
 
 #[cfg(test)]

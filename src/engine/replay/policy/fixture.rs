@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::calendar::Calendar;
 use crate::engine::observation::{
     Combine, GatewayReading, Latency, LatencyReading, Observation, Phase, PodObservation, Role,
     RoleSeries,
@@ -61,6 +62,7 @@ fn setup() -> Setup {
         min_replicas: None,
         max_replicas: None,
         replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pipeline, Scrapes};
+use crate::engine::calendar::Calendar;
 use crate::engine::decision::{State, Verdict};
 use crate::engine::observation::{Latency, Observation, Phase, PodObservation, Role};
 use crate::engine::replay::profile::Settings;
@@ -212,6 +213,7 @@ fn setup() -> Setup {
         min_replicas: None,
         max_replicas: None,
         replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
         headroom: Ratio::try_new(0.7).unwrap(),
         on_no_data: OnNoData::Hold,
         hpa_tolerance: None,
