@@ -11,8 +11,7 @@ pub const USUAL: [&str; 6] =
 pub const ALL: &str = "all";
 
 /// Policies that need a forecast; they come with it.
-pub const FORECASTING: [&str; 4] =
-    ["ahpa-like", "kedastral-like", "prescale-auto", "prescale-proactive"];
+pub const FORECASTING: [&str; 2] = ["prescale-auto", "prescale-proactive"];
 
 /// Those of `table` that are named, each once, in the order of the table; the usual ones where nobody
 /// is, and all of them at [`ALL`]. Names that are not in the table are left out.
