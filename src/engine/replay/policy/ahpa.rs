@@ -26,8 +26,9 @@ pub(super) const AHPA_LIKE: Policy = Policy {
     about: "Requests per second over a target per replica: the larger of the present (reactive) and of the P95 of the \
             same time of day on the last days (proactive), looked at as far ahead as a pod needs to be ready.",
     source: "Alibaba Cloud's documents of AHPA (alibabacloud.com/help: \"Deploy AHPA\" of 2025-12-25 and 2026-03-26, \"AHPA \
-             overview\" of 2026-03-25): scaleStrategy auto is the larger of both, within the bounds; pods are planned by the \
-             minute from seven days of Prometheus history; quantile 95, stabilizationWindowSeconds 300; scaling through an HPA",
+             overview\" of 2026-03-25): proactive, reactive and bounds decide together, pods are planned by the minute from \
+             seven days of Prometheus history, through an HPA or a Deployment; quantile 95 as in most manifests that \
+             are public",
     simplifications: &[
         "its code is not public: the forecast is how \"a quantile of historic data\" reads, the order statistic of all minutes \
          within five of the same time (UTC) of up to seven days, as in `prescale score`; Alibaba's finds periods and \
@@ -40,8 +41,9 @@ pub(super) const AHPA_LIKE: Policy = Policy {
          user (10 to 60 % of CPU in examples), and 70 % is keda-multi's",
         "requests are counted as they finish where nothing counts them as they arrive, so a fleet that is full shows less \
          than comes, now and in the history",
-        "one metric; without instanceBounds, which are the user's own calendar; looks every 15 s; the HPA at its defaults",
-        "never below one replica: to zero it scales only with Knative",
+        "one metric; without instanceBounds, which are the user's own calendar; looks every 15 s; the HPA at its defaults, whose \
+         300 s before a decrease are those of the manifests",
+        "never below one replica: the manifests that go to zero do so with Knative",
     ],
     knob: Some(Knob {
         name: "target: share of what a replica carries",

@@ -172,6 +172,8 @@ impl Planner {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{KEDASTRAL_LIKE, Planner};
     use crate::engine::replay::law::{Law, Metric};
     use crate::engine::replay::policy::entry::Actuator;
@@ -212,18 +214,26 @@ mod tests {
         (told, answer.active)
     }
 
-    #[test]
-    fn a_rise_is_foreseen_before_it_comes() {
-        // One replica carries 1/s; a rise of 0.1/s per minute from 2/s.
-        let mut law = (KEDASTRAL_LIKE.law)(&context((1, 20)), 1.2);
+    /// One replica carries 1/s; a rise of 0.1/s per minute to 2.95/s.
+    fn rise(cold_start: u64, expected: f64) {
+        let mut context = context((1, 20));
+        context.cold_start = Duration::from_mins(cold_start);
+        let mut law = (KEDASTRAL_LIKE.law)(&context, 1.2);
         let mut told = (None, None);
         for idx in 0..20_u32 {
             let rate = 2.0 + 0.05 * f64::from(idx);
             told = look(law.as_mut(), u64::from(30 * idx), Some(rate));
         }
-        // 2.95 now, 3.55 six minutes ahead, and 2.5 the mean of the hour: 0.4 x 3.55 + 0.6 x 2.5 is
-        // 2.92, times 1.2 is 3.5; the present alone would ask for 0.5 x (3.05 + 2.5) x 1.2 = 3.33.
-        assert_eq!(told, (Some(4.0), Some(true)));
+        assert_eq!(told, (Some(expected), Some(true)), "{cold_start}");
+    }
+
+    #[test]
+    fn the_largest_of_the_lead_time_is_told() {
+        // The slope gives 3.55/s after the sixth minute, the hour's mean is 2.5/s:
+        // 1.2 (0.4 x 3.55 + 0.6 x 2.5) = 3.5.
+        rise(1, 4.0);
+        // 5.05/s after 21 minutes: 1.2 (0.4 x 5.05 + 0.6 x 2.5) = 4.2.
+        rise(20, 5.0);
     }
 
     #[test]
