@@ -48,8 +48,8 @@ pub(super) const KEDASTRAL_LIKE: Policy = Policy {
         "the query is the rate of requests over a minute, counted as they finish where nothing counts them as they arrive, so \
          a fleet that is full shows less than comes",
         "it learns as the run goes, and a restart forgets what it learned; the hours of the day are UTC, as they are there",
-        "a forecast older than two lead times makes it inactive while its replicas are still told, as in the source; \
-         otherwise it is always active and never sleeps",
+        "never below one replica, its default minimum: asleep, engines show nothing that it could foresee from, and it would \
+         not wake; so that it is inactive without a forecast of the last two lead times changes nothing here",
     ],
     knob: Some(Knob {
         name: "headroom: times what is foreseen",
@@ -59,7 +59,10 @@ pub(super) const KEDASTRAL_LIKE: Policy = Policy {
     every: INTERVAL,
     quantile: None,
     scrape: None,
-    actuator: |context| Actuator::Keda(Keda::polled(context, 30, 300)),
+    actuator: |context| {
+        let min = context.limits.0.max(1);
+        Actuator::Keda(Keda { min, ..Keda::polled(context, 30, 300) })
+    },
     law: |context, headroom| Box::new(Kedastral::new(context, headroom)),
 };
 
@@ -257,6 +260,6 @@ mod tests {
     fn keda_polls_it_and_the_hpa_is_at_its_defaults() {
         let Actuator::Keda(keda) = (KEDASTRAL_LIKE.actuator)(&context((0, 8))) else { panic!() };
         let times = (keda.polling.as_secs(), keda.cooldown.as_secs());
-        assert_eq!((keda.push, times, keda.hpa.rules), (false, (30, 300), None));
+        assert_eq!((keda.push, keda.min, times, keda.hpa.rules), (false, 1, (30, 300), None));
     }
 }
