@@ -17,6 +17,7 @@ pub mod arrived;
 pub mod observation;
 
 pub mod histogram;
+pub mod time_of_day;
 
 pub mod decision;
 

@@ -47,6 +47,15 @@ pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
 }
 
+/// Of `sorted`, the order statistic `ceil((n + 1) x level)`, limited to 1..=n: split conformal
+/// prediction's (Vovk, Gammerman and Shafer, 2005). `None` for no values.
+#[must_use]
+pub fn order_statistic(sorted: &[f64], level: f64) -> Option<f64> {
+    let rank = replicas_ceil((f64::from(count(sorted.len())) + 1.0) * level);
+    let rank = usize::try_from(rank).ok()?.clamp(1, sorted.len().max(1));
+    sorted.get(rank - 1).copied()
+}
+
 /// What is left of 1 after `elapsed`, when half is left after `half_life`; 1 for no half-life.
 #[must_use]
 pub fn fade(elapsed: Duration, half_life: Duration) -> f64 {
@@ -67,7 +76,7 @@ pub fn share(numerator: f64, denominator: f64) -> Option<f64> {
 mod tests {
     use std::time::Duration;
 
-    use super::{fade, median, quantile, replicas_ceil, share};
+    use super::{fade, median, order_statistic, quantile, replicas_ceil, share};
 
     #[test]
     fn rounding_up_forgives_dust_and_poison() {
@@ -99,6 +108,15 @@ mod tests {
             assert_eq!(quantile(values, q), expected, "{values:?} at {q}");
         }
         assert_eq!(median(&[9.0, 1.0, 5.0]), Some(5.0));
+    }
+
+    #[test]
+    fn an_order_statistic_counts_one_value_more_than_there_are() {
+        // ceil(5 x level): 3, 5 (limited to 4), 1.
+        for (level, expected) in [(0.5, Some(2.0)), (0.9, Some(4.0)), (0.1, Some(-1.0))] {
+            assert_eq!(order_statistic(&[-1.0, 1.0, 2.0, 4.0], level), expected, "{level}");
+        }
+        assert_eq!(order_statistic(&[], 0.9), None);
     }
 
     #[test]

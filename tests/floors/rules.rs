@@ -21,6 +21,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::histogram", 2),
     // The setup holds it: what the user asked for by the calendar.
     ("engine::calendar", 2),
+    ("engine::time_of_day", 2),
     ("engine::setup", 2),
     // The decision is data, and what demand says of itself is part of it; `decide` takes it.
     ("engine::decision", 2),

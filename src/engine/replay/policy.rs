@@ -4,11 +4,13 @@
 //! except static-peak, keda-queue-cron and oracle, which know the trace, and slo-aware, whose
 //! predictor knows what a replica carries of it.
 
+mod ahpa;
 mod cron;
 mod entry;
 mod fixed;
 #[cfg(test)]
 mod fixture;
+mod kedastral;
 mod knative;
 mod oracle;
 mod prescale;
@@ -20,7 +22,9 @@ mod utilization;
 mod wva_v1;
 mod wva_v2;
 
+use crate::engine::replay::policy::ahpa::AHPA_LIKE;
 use crate::engine::replay::policy::fixed::STATIC_PEAK;
+use crate::engine::replay::policy::kedastral::KEDASTRAL_LIKE;
 use crate::engine::replay::policy::knative::KNATIVE_KPA;
 use crate::engine::replay::policy::oracle::ORACLE;
 use crate::engine::replay::policy::prescale::{
@@ -48,6 +52,8 @@ pub const POLICIES: &[Policy] = &[
     WVA_V2,
     SLO_AWARE,
     KNATIVE_KPA,
+    AHPA_LIKE,
+    KEDASTRAL_LIKE,
     PRESCALE_REACTIVE,
     PRESCALE_AUTO,
     PRESCALE_PROACTIVE,
@@ -72,7 +78,7 @@ mod tests {
     #[test]
     fn names_are_found_and_unique() {
         let names: BTreeSet<&str> = POLICIES.iter().map(|policy| policy.name).collect();
-        assert_eq!(names.len(), 15);
+        assert_eq!(names.len(), 17);
         for policy in POLICIES {
             assert_eq!(find(policy.name).map(|found| found.about), Some(policy.about));
         }

@@ -106,6 +106,13 @@ impl Keda {
         }
     }
 
+    /// No KEDA: nothing ever sleeps, and the HPA reads at each of its own syncs.
+    #[must_use]
+    pub fn hpa_only(context: &Context) -> Self {
+        let keda = Self::polled(context, 30, 300);
+        Self { min: keda.hpa.min, ..keda }
+    }
+
     /// The ScaledObject that the README recommends for prescale's own trigger (`external-push`), with
     /// the fewest and most replicas in `limits`.
     #[must_use]

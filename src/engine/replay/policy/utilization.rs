@@ -76,10 +76,8 @@ pub(super) const HPA_GPU: Policy = Policy {
     law: |_, target| Box::new(Gpu { target }),
 };
 
-/// No KEDA: nothing ever sleeps, and the HPA reads at each of its own syncs.
 fn hpa_only(context: &Context) -> Actuator {
-    let keda = Keda::polled(context, 30, 300);
-    Actuator::Keda(Keda { min: keda.hpa.min, ..keda })
+    Actuator::Keda(Keda::hpa_only(context))
 }
 
 fn one(metric: Option<Metric>) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::engine::numeric::{count, replicas_ceil};
+use crate::engine::numeric::order_statistic;
 
 /// At most so many numbers, the oldest forgotten first.
 #[derive(Debug)]
@@ -10,14 +10,6 @@ pub(super) struct Residuals {
     recent: VecDeque<f64>,
     sorted: Vec<f64>,
     most: usize,
-}
-
-/// Of `sorted`, the order statistic `ceil((n + 1) x level)`, limited to 1..=n: split conformal
-/// prediction's (Vovk, Gammerman and Shafer, 2005). `None` for no values.
-pub(super) fn order_statistic(sorted: &[f64], level: f64) -> Option<f64> {
-    let rank = replicas_ceil((f64::from(count(sorted.len())) + 1.0) * level);
-    let rank = usize::try_from(rank).ok()?.clamp(1, sorted.len().max(1));
-    sorted.get(rank - 1).copied()
 }
 
 impl Residuals {

@@ -3,25 +3,17 @@
 //! This is how the documents of Alibaba's AHPA are read (a "quantile of historic data"); its code is
 //! not public. In the first day nothing is known of that time, and it says the last value.
 
-use std::collections::VecDeque;
-
 use crate::engine::forecast::{Horizon, Setup};
-use crate::engine::score::baselines::residuals::order_statistic;
+use crate::engine::numeric::order_statistic;
 use crate::engine::score::model::Model;
 use crate::engine::score::series::{DAY, steps};
 use crate::engine::score::targets::{Recent, ahead};
+use crate::engine::time_of_day::TimeOfDay;
 use crate::engine::units::Timestamp;
-
-/// Days that count.
-const DAYS: usize = 7;
-
-/// Steps before and after the same time that count as well.
-const AROUND: usize = 5;
 
 /// The model.
 #[derive(Debug)]
 pub(crate) struct SameTime {
-    day: usize,
     recent: Recent,
     lanes: Vec<Lane>,
     last: Option<f64>,
@@ -32,7 +24,7 @@ pub(crate) struct SameTime {
 struct Lane {
     horizon: Horizon,
     /// What came, by the step in which it ended.
-    came: VecDeque<Option<f64>>,
+    days: TimeOfDay,
     /// Sorted, what came at the time of the target.
     pool: Vec<f64>,
 }
@@ -42,34 +34,14 @@ impl SameTime {
     pub(crate) fn new(setup: &Setup) -> Self {
         let lane = |horizon: &Horizon| Lane {
             horizon: *horizon,
-            came: VecDeque::new(),
-            pool: Vec::with_capacity(DAYS * (2 * AROUND + 1)),
+            days: TimeOfDay::new(steps(DAY, setup.step)),
+            pool: Vec::with_capacity(TimeOfDay::MOST),
         };
         Self {
-            day: steps(DAY, setup.step),
             recent: Recent::of(&setup.horizons),
             lanes: setup.horizons.iter().map(lane).collect(),
             last: None,
         }
-    }
-}
-
-impl Lane {
-    fn observe(&mut self, came: Option<f64>, day: usize) {
-        if self.came.len() > DAYS * day + AROUND {
-            self.came.pop_front();
-        }
-        self.came.push_back(came);
-        self.pool.clear();
-        for days in 1..=DAYS {
-            // Steps back from the newest to the same time, so many days before the target.
-            let Some(back) = (days * day).checked_sub(ahead(self.horizon)) else { continue };
-            let newest = self.came.len() - 1;
-            let around = back.saturating_sub(AROUND)..=back.saturating_add(AROUND);
-            let at = |back: usize| self.came.get(newest.checked_sub(back)?).copied().flatten();
-            self.pool.extend(around.filter_map(at));
-        }
-        self.pool.sort_by(f64::total_cmp);
     }
 }
 
@@ -78,7 +50,8 @@ impl Model for SameTime {
         self.recent.push(value);
         self.last = value.or(self.last);
         for lane in &mut self.lanes {
-            lane.observe(self.recent.target(lane.horizon), self.day);
+            lane.days.push(self.recent.target(lane.horizon));
+            lane.days.around(ahead(lane.horizon), &mut lane.pool);
         }
     }
 
