@@ -25,6 +25,7 @@ pub mod clock;
 pub mod telemetry;
 
 pub mod source;
+pub mod store;
 
 pub mod scaler;
 

@@ -216,6 +216,11 @@ pub enum Reason {
     },
     /// No number can be given.
     NoNumber,
+    /// Of the process before this one: it stands until the first reading has ended.
+    Restored {
+        /// How old the decision was when it was taken over.
+        age: Duration,
+    },
 }
 
 impl fmt::Display for Block {
@@ -286,6 +291,9 @@ impl fmt::Display for Reason {
             Self::Tolerance { wanted, sent } => {
                 write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
             }
+            Self::Restored { age } => {
+                write!(f, "decided {} s before this start; first reading not finished", age.as_secs())
+            }
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {
                 let name = example.as_ref().map_or_else(String::new, |name| cut(name));
@@ -343,6 +351,7 @@ mod tests {
             Reason::OwnMissing { name },
             Reason::Missing { role },
             Reason::NoWakePath,
+            Reason::Restored { age: span },
             Reason::Kept {
                 wanted: pods,
                 kept: pods,

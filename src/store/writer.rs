@@ -1,0 +1,112 @@
+//! The one thread that writes: all that waits, in one transaction, at most once a second.
+//!
+//! Promises that a write that fails is tried again with what is newest by then, that a file found
+//! broken is set aside and begun anew, and that the last of what waits is written at the end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::store::batch::Batch;
+use crate::store::file::is_broken;
+use crate::store::shared::Shared;
+use crate::store::write;
+
+/// Between two transactions. It is also what a process that is killed may lose.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// After a failure: the disk is not asked for more than it can do.
+const PAUSE_FAILED: Duration = Duration::from_secs(5);
+
+/// How often something old is looked for. With 500 workloads each time, 10 000 take 20 minutes.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
+
+/// The one who writes.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    /// `None`: not open, because that failed.
+    file: Option<Connection>,
+    pruned: Duration,
+    pruned_up_to: i64,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, file: Option<Connection>) -> Self {
+        let pruned = shared.clock.elapsed();
+        Self { shared, file, pruned, pruned_up_to: 0 }
+    }
+
+    /// Writes until the end is asked for.
+    pub(super) fn run(mut self) {
+        loop {
+            let (batch, last) = self.shared.queue.take(PRUNE_EVERY);
+            let written = self.turn(&batch);
+            match &written {
+                Ok(rows) => {
+                    drop(batch);
+                    self.shared.metrics.wrote(*rows);
+                    self.shared.queue.written();
+                }
+                Err(error) => {
+                    self.shared.failed(error);
+                    let lost = self.shared.queue.failed(batch);
+                    self.shared.metrics.failed(lost);
+                }
+            }
+            self.shared.metrics.size(self.shared.place.bytes());
+            if last {
+                // The readers first: the last connection to close folds the log into the file.
+                self.shared.close_readings();
+                return;
+            }
+            self.shared.queue.pause(if written.is_ok() { PAUSE } else { PAUSE_FAILED });
+        }
+    }
+
+    /// Writes `batch`; into a new file if this one turns out to be broken.
+    fn turn(&mut self, batch: &Batch) -> rusqlite::Result<u64> {
+        if self.shared.doubted.swap(false, Ordering::Relaxed) {
+            self.renew("a page that was read is broken")?;
+        }
+        match self.write(batch) {
+            Err(error) if is_broken(&error) => {
+                self.renew(&crate::report::one_line(&error.to_string()))?;
+                self.write(batch)
+            }
+            result => result,
+        }
+    }
+
+    fn write(&mut self, batch: &Batch) -> rusqlite::Result<u64> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => self.shared.open()?,
+        };
+        let rows = if batch.is_empty() { 0 } else { write::batch(&mut file, batch)? };
+        self.prune(&mut file)?;
+        self.shared.recovered();
+        // Only now: a connection with which something failed is not used again.
+        self.file = Some(file);
+        Ok(rows)
+    }
+
+    fn prune(&mut self, file: &mut Connection) -> rusqlite::Result<()> {
+        let now = self.shared.clock.elapsed();
+        if now.saturating_sub(self.pruned) < PRUNE_EVERY {
+            return Ok(());
+        }
+        self.pruned = now;
+        let next = write::prune(file, self.pruned_up_to, self.shared.clock.now())?;
+        self.pruned_up_to = next.unwrap_or(0);
+        Ok(())
+    }
+
+    fn renew(&mut self, reason: &str) -> rusqlite::Result<()> {
+        self.file = None;
+        self.file = Some(self.shared.renew(reason)?);
+        Ok(())
+    }
+}
