@@ -111,3 +111,71 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Queue;
+    use crate::engine::units::Timestamp;
+    use crate::store::batch::Batch;
+    use crate::store::key::Identity;
+
+    const NOW: Duration = Duration::ZERO;
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn put(queue: &Queue, until: i64) {
+        let [namespace, name, workload, engine] = ["ns", "llama", "", "vllm"].map(str::to_owned);
+        let identity = Identity { namespace, name, workload, engine };
+        assert!(queue.put(|batch| batch.set_cursor(identity, Timestamp::from_unix_ms(until))));
+    }
+
+    fn seen(queue: &Queue) -> Vec<i64> {
+        queue.look(|batch: &Batch| batch.cursors.values().next().map(|it| it.unix_ms()))
+    }
+
+    #[test]
+    fn what_was_handed_over_is_seen_until_it_is_written() {
+        let queue = Queue::default();
+        put(&queue, 1);
+        put(&queue, 2);
+        assert_eq!(seen(&queue), [2], "the latest replaces what waits");
+        let (batch, _) = queue.take(NOW);
+        put(&queue, 3);
+        assert_eq!(seen(&queue), [2, 3]);
+        assert_eq!(queue.failed(batch), 0);
+        assert_eq!(seen(&queue), [3], "what failed does not replace what is newer");
+        let (_batch, last) = queue.take(NOW);
+        assert_eq!((seen(&queue), last), (vec![3], false));
+        queue.written();
+        assert_eq!(seen(&queue), [] as [i64; 0]);
+    }
+
+    #[test]
+    fn whoever_asks_for_a_write_waits_for_it_and_not_for_one_that_failed() {
+        let queue = Arc::new(Queue::default());
+        assert!(!queue.flush(NOW), "nobody writes");
+        put(&queue, 1);
+        let (batch, _) = queue.take(NOW);
+        assert_eq!(queue.failed(batch), 0);
+        let asking = Arc::clone(&queue);
+        let asked = thread::spawn(move || asking.flush(PATIENCE));
+        while !asked.is_finished() {
+            let (_batch, _) = queue.take(NOW);
+            queue.written();
+        }
+        assert!(asked.join().unwrap());
+    }
+
+    #[test]
+    fn the_end_comes_with_what_waits() {
+        let queue = Queue::default();
+        put(&queue, 1);
+        queue.end();
+        queue.pause(PATIENCE);
+        let (batch, last) = queue.take(PATIENCE);
+        assert!(last && !batch.is_empty());
+    }
+}

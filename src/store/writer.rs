@@ -110,3 +110,58 @@ impl Writer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Writer;
+    use crate::clock::Clock;
+    use crate::engine::arrived::Minute;
+    use crate::engine::units::Timestamp;
+    use crate::store::batch::Batch;
+    use crate::store::file::is_disk;
+    use crate::store::key::Identity;
+    use crate::store::place::Place;
+    use crate::store::read;
+    use crate::store::shared::Shared;
+
+    fn identity() -> Identity {
+        let [namespace, name, workload, engine] = ["ns", "llama", "", "vllm"].map(str::to_owned);
+        Identity { namespace, name, workload, engine }
+    }
+
+    fn minutes(count: i64) -> Batch {
+        let mut batch = Batch::default();
+        let minute = |at: i64| Minute::unknown(Timestamp::from_unix_ms(at * 60_000));
+        assert!(batch.add(&identity(), &(0..count).map(minute).collect::<Vec<_>>()));
+        batch
+    }
+
+    fn count(shared: &Shared) -> usize {
+        let mut found = 0;
+        shared.reading(1, |file| {
+            found = read::minutes(file, &identity(), Timestamp::default()).unwrap().rows.len();
+        });
+        found
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_that_takes_nothing_and_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, _lock) = Place::take(dir.path()).unwrap();
+        let shared = Arc::new(Shared::new(place, Clock::system()));
+        let mut writer = Writer::new(Arc::clone(&shared), shared.begin().unwrap());
+        assert_eq!(writer.turn(&minutes(10)).unwrap(), 10);
+        let pages = "SELECT page_count FROM pragma_page_count";
+        let file = writer.file.as_ref().unwrap();
+        let pages: i64 = file.query_row(pages, (), |row| row.get(0)).unwrap();
+        file.pragma_update(None, "max_page_count", pages).unwrap();
+        let error = writer.turn(&minutes(10_000)).unwrap_err();
+        assert!(is_disk(&error), "{error}");
+        assert_eq!(count(&shared), 10);
+        // Opened anew, and there is room again.
+        assert_eq!(writer.turn(&minutes(10_000)).unwrap(), 10_000);
+        assert_eq!(count(&shared), 10_000);
+    }
+}
