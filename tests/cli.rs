@@ -109,12 +109,7 @@ fn wrong_words_end_with_2_and_say_what_is_accepted() {
         (&["serve", "--log-level", "loud"], "expected off, error, warn, info, debug, trace"),
         (&["serve", "--log-format", "xml"], "[possible values: json, text]"),
         (
-            &[
-                "serve",
-                "--listen=127.0.0.1:0",
-                "--http-listen=127.0.0.1:0",
-                "--data-dir=/no/such",
-            ],
+            &["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--data-dir=/no/such"],
             "dataDir: /no/such must be a directory that can be written to: No such file",
         ),
         (&["completions", "cmd"], "[possible values: bash"),

@@ -69,6 +69,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, Unusable> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
+    if connection.is_readonly("main")? {
+        let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        return Err(Unusable::Failed(rusqlite::Error::SqliteFailure(readonly, None)));
+    }
     let begun = pragma(&connection, "application_id")?;
     let version = pragma(&connection, "user_version")?;
     let found = schema(&connection)?;

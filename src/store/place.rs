@@ -11,6 +11,9 @@ use crate::store::error::Error;
 /// The one file.
 const NAME: &str = "prescale.db";
 
+/// What unusable files are called, with a number behind it.
+const ASIDE: &str = "prescale.db.set-aside-";
+
 /// Held as long as a process uses the directory; the system lets go of it however that ends.
 const LOCK: &str = "prescale.lock";
 
@@ -55,12 +58,12 @@ impl Place {
     }
 
     /// Renames the file and its companions, which nobody may have open, to a name with the seconds
-    /// of `now`; returns that of the file.
+    /// of `now`, or the next one after those that are there; returns that of the file.
     pub(super) fn set_aside(&self, now: Timestamp) -> io::Result<PathBuf> {
+        let known = self.aside();
         let seconds = now.unix_ms().div_euclid(1000);
-        let name = |later: i64| format!("{NAME}.set-aside-{}", seconds.saturating_add(later));
-        let free = (0..).map(name).find(|name| !self.dir.join(name).exists());
-        let aside = free.unwrap_or_else(|| name(0));
+        let after = known.last().map_or(i64::MIN, |newest| newest.saturating_add(1));
+        let aside = format!("{ASIDE}{}", seconds.max(after));
         for companion in COMPANIONS {
             let from = self.dir.join(format!("{NAME}{companion}"));
             match fs::rename(from, self.dir.join(format!("{aside}{companion}"))) {
@@ -70,27 +73,27 @@ impl Place {
         }
         let aside = self.dir.join(aside);
         fs::rename(self.file(), &aside)?;
-        self.forget_oldest();
+        let surplus = (known.len() + 1).saturating_sub(ASIDE_MAX);
+        for seconds in known.into_iter().take(surplus) {
+            self.forget(seconds);
+        }
         Ok(aside)
     }
 
-    /// Best effort: what cannot be listed or removed stays.
-    fn forget_oldest(&self) {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        let prefix = format!("{NAME}.set-aside-");
-        let seconds = |name: OsString| -> Option<i64> {
-            name.to_str()?.strip_prefix(&prefix)?.parse().ok()
-        };
-        let mut aside: Vec<i64> =
+    /// The numbers of the files that were set aside, in order; none if they cannot be listed.
+    fn aside(&self) -> Vec<i64> {
+        let seconds = |name: OsString| name.to_str()?.strip_prefix(ASIDE)?.parse().ok();
+        let entries = fs::read_dir(&self.dir).into_iter().flatten();
+        let mut found: Vec<i64> =
             entries.filter_map(|entry| seconds(entry.ok()?.file_name())).collect();
-        aside.sort_unstable();
-        let surplus = aside.len().saturating_sub(ASIDE_MAX);
-        for seconds in aside.into_iter().take(surplus) {
-            let name = format!("{prefix}{seconds}");
-            for companion in COMPANIONS {
-                drop(fs::remove_file(self.dir.join(format!("{name}{companion}"))));
-            }
-            drop(fs::remove_file(self.dir.join(name)));
+        found.sort_unstable();
+        found
+    }
+
+    /// Best effort: what cannot be removed stays.
+    fn forget(&self, seconds: i64) {
+        for companion in COMPANIONS.into_iter().chain([""]) {
+            drop(fs::remove_file(self.dir.join(format!("{ASIDE}{seconds}{companion}"))));
         }
     }
 }

@@ -17,35 +17,57 @@ pub(super) const STATES_FOR: Duration = Duration::from_hours(24 * 14);
 /// For how long minutes are kept: four weeks of a weekly season, and two days to spare.
 pub(super) const MINUTES_FOR: Duration = Duration::from_hours(24 * 30);
 
+/// Workloads that are kept: as many as there may ever be scalers (limits.scalers). New ones beyond have
+/// to wait until old ones are forgotten, so that names that come and go do not fill the disk.
+const WORKLOADS_MAX: i64 = 100_000;
+
+/// Triggers of one workload that are kept, the newest: an edited one is needed until the next has
+/// ticked, and nobody has more at once.
+const TRIGGERS_MAX: i64 = 16;
+
 /// Workloads looked through at once: some milliseconds, so that nothing has to wait.
 const PRUNED_AT_ONCE: i64 = 500;
 
-/// Writes all of `batch`, or nothing; returns the number of rows.
-pub(super) fn batch(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<u64> {
+/// Rows of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Written {
+    pub(super) rows: u64,
+    /// Those of workloads for which there was no room.
+    pub(super) refused: u64,
+}
+
+impl Written {
+    fn count(&mut self, written: bool) {
+        self.rows += u64::from(written);
+        self.refused += u64::from(!written);
+    }
+}
+
+/// Writes all of `batch`, or nothing.
+pub(super) fn batch(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<Written> {
     let transaction = connection.transaction()?;
-    let mut rows = 0;
+    let mut written = Written::default();
     for (key, state) in &batch.states {
-        write_state(&transaction, key, state)?;
-        rows += 1;
+        let id = id_for(&transaction, &key.identity)?;
+        written
+            .count(id.map(|id| write_state(&transaction, id, (key, state))).transpose()?.is_some());
     }
     for (identity, minutes) in &batch.minutes {
         let id = id_for(&transaction, identity)?;
         let base = seal::identity(identity);
         for minute in minutes.values() {
-            write_minute(&transaction, id, base, minute)?;
-            rows += 1;
+            let minute = id.map(|id| write_minute(&transaction, id, base, minute));
+            written.count(minute.transpose()?.is_some());
         }
     }
     for (identity, until) in &batch.cursors {
         let id = id_for(&transaction, identity)?;
-        let (until, base) = (until.unix_ms(), seal::identity(identity));
-        transaction
-            .prepare_cached("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)")?
-            .execute(params![id, until, seal::cursor(base, until)])?;
-        rows += 1;
+        let base = seal::identity(identity);
+        let cursor = id.map(|id| write_cursor(&transaction, id, base, until.unix_ms()));
+        written.count(cursor.transpose()?.is_some());
     }
     transaction.commit()?;
-    Ok(rows)
+    Ok(written)
 }
 
 /// Forgets what is older than it is kept, of some workloads after `after`; returns where to go on,
@@ -66,6 +88,12 @@ pub(super) fn prune(
         transaction
             .prepare_cached("DELETE FROM state WHERE scaler = ? AND at < ?")?
             .execute(params![id, states_from])?;
+        transaction
+            .prepare_cached(
+                "DELETE FROM state WHERE scaler = ?1 AND rowid NOT IN \
+                 (SELECT rowid FROM state WHERE scaler = ?1 ORDER BY at DESC LIMIT ?2)",
+            )?
+            .execute(params![id, TRIGGERS_MAX])?;
         transaction
             .prepare_cached("DELETE FROM minute WHERE scaler = ? AND at < ?")?
             .execute(params![id, minutes_from])?;
@@ -89,10 +117,9 @@ fn forget_if_empty(transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<(
 
 fn write_state(
     transaction: &Transaction<'_>,
-    key: &Key,
-    State { memory, decision }: &State,
+    id: i64,
+    (key, State { memory, decision }): (&Key, &State),
 ) -> rusqlite::Result<()> {
-    let id = id_for(transaction, &key.identity)?;
     let at = decision.at.unix_ms();
     let (memory, decision) = (json(memory)?, json(&**decision)?);
     let seal = seal::state(key, at, &memory, &decision);
@@ -119,20 +146,35 @@ fn write_minute(
     Ok(())
 }
 
-/// The number of a workload, given at its first row.
-fn id_for(transaction: &Transaction<'_>, identity: &Identity) -> rusqlite::Result<i64> {
+fn write_cursor(
+    transaction: &Transaction<'_>,
+    id: i64,
+    base: u32,
+    until: i64,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)")?
+        .execute(params![id, until, seal::cursor(base, until)])?;
+    Ok(())
+}
+
+/// The number of a workload, given at its first row; `None` when there are too many.
+fn id_for(transaction: &Transaction<'_>, identity: &Identity) -> rusqlite::Result<Option<i64>> {
     if let Some(id) = id_of(transaction, identity)? {
-        return Ok(id);
+        return Ok(Some(id));
+    }
+    let count: i64 = transaction
+        .prepare_cached("SELECT count(*) FROM scaler")?
+        .query_row((), |row| row.get(0))?;
+    if count >= WORKLOADS_MAX {
+        return Ok(None);
     }
     let sql = "INSERT INTO scaler (namespace, name, workload, engine) VALUES (?, ?, ?, ?)";
-    transaction.prepare_cached(sql)?.insert(identity.parts())
+    transaction.prepare_cached(sql)?.insert(identity.parts()).map(Some)
 }
 
 /// The number of a workload, if it has rows.
-pub(super) fn id_of(
-    connection: &Connection,
-    identity: &Identity,
-) -> rusqlite::Result<Option<i64>> {
+pub(super) fn id_of(connection: &Connection, identity: &Identity) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT id FROM scaler \
                WHERE namespace = ? AND name = ? AND workload = ? AND engine = ?";
     connection.prepare_cached(sql)?.query_row(identity.parts(), |row| row.get(0)).optional()

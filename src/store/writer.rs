@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use crate::store::batch::Batch;
 use crate::store::file::is_broken;
 use crate::store::shared::Shared;
-use crate::store::write;
+use crate::store::write::{self, Written};
 
 /// Between two transactions. It is also what a process that is killed may lose.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,9 +45,10 @@ impl Writer {
             let (batch, last) = self.shared.queue.take(PRUNE_EVERY);
             let written = self.turn(&batch);
             match &written {
-                Ok(rows) => {
+                Ok(Written { rows, refused }) => {
                     drop(batch);
                     self.shared.metrics.wrote(*rows);
+                    self.shared.metrics.failed(*refused);
                     self.shared.queue.written();
                 }
                 Err(error) => {
@@ -67,7 +68,7 @@ impl Writer {
     }
 
     /// Writes `batch`; into a new file if this one turns out to be broken.
-    fn turn(&mut self, batch: &Batch) -> rusqlite::Result<u64> {
+    fn turn(&mut self, batch: &Batch) -> rusqlite::Result<Written> {
         if self.shared.doubted.swap(false, Ordering::Relaxed) {
             self.renew("a page that was read is broken")?;
         }
@@ -80,17 +81,18 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: &Batch) -> rusqlite::Result<u64> {
+    fn write(&mut self, batch: &Batch) -> rusqlite::Result<Written> {
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.shared.open()?,
         };
-        let rows = if batch.is_empty() { 0 } else { write::batch(&mut file, batch)? };
+        let empty = batch.is_empty();
+        let written = if empty { Written::default() } else { write::batch(&mut file, batch)? };
         self.prune(&mut file)?;
         self.shared.recovered();
         // Only now: a connection with which something failed is not used again.
         self.file = Some(file);
-        Ok(rows)
+        Ok(written)
     }
 
     fn prune(&mut self, file: &mut Connection) -> rusqlite::Result<()> {
@@ -152,7 +154,7 @@ mod tests {
         let (place, _lock) = Place::take(dir.path()).unwrap();
         let shared = Arc::new(Shared::new(place, Clock::system()));
         let mut writer = Writer::new(Arc::clone(&shared), shared.begin().unwrap());
-        assert_eq!(writer.turn(&minutes(10)).unwrap(), 10);
+        assert_eq!(writer.turn(&minutes(10)).unwrap().rows, 10);
         let pages = "SELECT page_count FROM pragma_page_count";
         let file = writer.file.as_ref().unwrap();
         let pages: i64 = file.query_row(pages, (), |row| row.get(0)).unwrap();
@@ -161,7 +163,7 @@ mod tests {
         assert!(is_disk(&error), "{error}");
         assert_eq!(count(&shared), 10);
         // Opened anew, and there is room again.
-        assert_eq!(writer.turn(&minutes(10_000)).unwrap(), 10_000);
+        assert_eq!(writer.turn(&minutes(10_000)).unwrap().rows, 10_000);
         assert_eq!(count(&shared), 10_000);
     }
 }

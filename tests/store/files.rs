@@ -46,7 +46,9 @@ fn cut(path: &Path, bytes: impl Fn(u64) -> u64) {
 fn what_cannot_be_used_is_set_aside_and_a_new_file_begun() {
     type Harm = (&'static str, fn(&Path));
     let rows: [Harm; 12] = [
-        ("text", |path| fs::write(path, "not a database, and longer than a header".repeat(9)).unwrap()),
+        ("text", |path| {
+            fs::write(path, "not a database, and longer than a header".repeat(9)).unwrap()
+        }),
         ("a few bytes", |path| fs::write(path, "xyz").unwrap()),
         ("zeroes", |path| fs::write(path, [0; 8192]).unwrap()),
         ("another's database", |path| {
@@ -82,13 +84,21 @@ fn what_is_left_of_an_interrupted_beginning_is_begun_again() {
     let rows: [Left; 4] = [
         ("nothing", |path| fs::remove_file(path).unwrap(), false),
         ("an empty file", |path| fs::write(path, "").unwrap(), false),
-        ("a log without a file", |path| {
-            fs::remove_file(path).unwrap();
-            fs::write(path.with_extension("db-wal"), [7; 5000]).unwrap();
-        }, false),
-        ("a log that is garbage", |path| {
-            fs::write(path.with_extension("db-wal"), [7; 5000]).unwrap();
-        }, true),
+        (
+            "a log without a file",
+            |path| {
+                fs::remove_file(path).unwrap();
+                fs::write(path.with_extension("db-wal"), [7; 5000]).unwrap();
+            },
+            false,
+        ),
+        (
+            "a log that is garbage",
+            |path| {
+                fs::write(path.with_extension("db-wal"), [7; 5000]).unwrap();
+            },
+            true,
+        ),
     ];
     for (what, leave, keeps) in rows {
         let dir = tempfile::tempdir().unwrap();
@@ -128,7 +138,8 @@ fn a_directory_that_cannot_be_used_is_one_line_that_names_key_and_path() {
     for path in [Path::new("/no/such"), file.path(), Path::new("/proc")] {
         let output = serve(&["--data-dir", &path.display().to_string()]).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
-        let line = format!("dataDir: {} must be a directory that can be written to", path.display());
+        let line =
+            format!("dataDir: {} must be a directory that can be written to", path.display());
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         let told: Vec<&str> = stderr.lines().filter(|it| it.contains("dataDir")).collect();
         assert!(told.len() == 1 && told[0].contains(&line), "{stderr}");

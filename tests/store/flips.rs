@@ -6,7 +6,7 @@ use std::path::Path;
 
 use prescale::engine::arrived::Minute;
 use prescale::engine::units::Timestamp;
-use prescale::store::{Key, Kept, Store};
+use prescale::store::{Kept, Key, Store};
 
 use crate::made::{PATIENCE, aside, asked, decision, key, memory, minutes, open};
 

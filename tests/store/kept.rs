@@ -53,10 +53,13 @@ fn a_minute_that_is_counted_again_is_replaced_and_what_is_no_number_is_not_known
     assert_eq!(store.metrics().errors(), 0);
 }
 
-/// As (trigger, number, seconds after the first), and what another trigger goes on with.
+/// A save: trigger, number, seconds after the first.
+type Saved = (&'static str, u32, u64);
+
+/// What was saved, and what another trigger goes on with.
 #[test]
 fn a_trigger_has_its_own_past_or_that_of_the_sibling_that_wanted_most() {
-    let rows: [(&[(&str, u32, u64)], Option<u32>); 5] = [
+    let rows: [(&[Saved], Option<u32>); 5] = [
         (&[], None),
         (&[("a", 3, 0)], Some(3)),
         (&[("a", 8, 0), ("b", 2, 15)], Some(8)),
@@ -90,8 +93,12 @@ fn no_two_workloads_share_anything() {
     for change in 0..4 {
         let mut other = key("llama", "t");
         let identity = &mut other.identity;
-        let parts =
-            [&mut identity.namespace, &mut identity.name, &mut identity.workload, &mut identity.engine];
+        let parts = [
+            &mut identity.namespace,
+            &mut identity.name,
+            &mut identity.workload,
+            &mut identity.engine,
+        ];
         parts.into_iter().nth(change).unwrap().push('x');
         keys.push(other);
     }
@@ -121,6 +128,18 @@ fn what_is_old_is_forgotten_in_the_background() {
     save("recent", 13);
     save("old", 15);
     save("older", 31);
+    for number in 0..20 {
+        let trigger = format!("t{number}");
+        let at = AT.minus(Duration::from_hours(24 - number));
+        store.save(key("edited", &trigger), memory(1), decision(1, at));
+    }
+    let edits = || {
+        let own = |number: &u32| {
+            let kept = store.load(&key("edited", &format!("t{number}")));
+            kept.is_some_and(|kept| kept.own)
+        };
+        (0..20).filter(own).count()
+    };
     for name in ["recent", "older"] {
         assert!(store.add_minutes(&key(name, "t"), &[at(29), at(31)]));
     }
@@ -130,9 +149,10 @@ fn what_is_old_is_forgotten_in_the_background() {
     let counted = |name: &str| store.minutes(&key(name, "t"), all).len();
     let told = || {
         let states = ["recent", "old", "older"].map(|name| store.load(&key(name, "t")).is_some());
-        (states, ["recent", "older", "gone"].map(counted), store.cursor(&key("gone", "t")))
+        let minutes = ["recent", "older", "gone"].map(counted);
+        (states, minutes, store.cursor(&key("gone", "t")), edits())
     };
-    let expected = ([true, false, false], [1, 1, 0], None);
+    let expected = ([true, false, false], [1, 1, 0], None, 16);
     let patience = Clock::system();
     while told() != expected && patience.elapsed() < PATIENCE {
         // Each write looks for what is old, if a minute has passed.

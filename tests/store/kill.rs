@@ -71,7 +71,10 @@ fn the_process_that_is_killed() {
             store.save(key.clone(), memory(number), decision(number, now));
         }
         if store.add_minutes(&keys[0], &minutes(number * STRIDE..(number + 1) * STRIDE)) {
-            store.set_cursor(&keys[0], minutes(number * STRIDE + STRIDE..number * STRIDE + STRIDE + 1)[0].at);
+            store.set_cursor(
+                &keys[0],
+                minutes(number * STRIDE + STRIDE..number * STRIDE + STRIDE + 1)[0].at,
+            );
         }
         // The harness swallows `println`.
         writeln!(stdout(), "saved {number} {}", now.unix_ms()).unwrap();

@@ -59,8 +59,8 @@ pub(crate) fn told(decision: &Decision) -> Option<(u32, bool)> {
 pub(crate) fn minute(number: u32) -> Minute {
     let mut minute = Minute::unknown(Timestamp::from_unix_ms(i64::from(number) * 60_000));
     minute.requests = Some(f64::from(number) / 7.0);
-    minute.work = (number % 3 != 0).then_some(f64::from(number) * 1e3);
-    minute.replicas = (number % 5 == 0).then_some(0.0);
+    minute.work = (!number.is_multiple_of(3)).then_some(f64::from(number) * 1e3);
+    minute.replicas = number.is_multiple_of(5).then_some(0.0);
     minute
 }
 
@@ -84,5 +84,7 @@ pub(crate) fn aside(dir: &Path) -> Vec<PathBuf> {
 
 /// A number from the environment: how much is tried.
 pub(crate) fn asked(name: &str, default: usize) -> usize {
-    std::env::vars().find(|(key, _)| key == name).map_or(default, |(_, value)| value.parse().unwrap())
+    std::env::vars()
+        .find(|(key, _)| key == name)
+        .map_or(default, |(_, value)| value.parse().unwrap())
 }

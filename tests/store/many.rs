@@ -12,7 +12,7 @@ use crate::world::{Mood, TRIGGER, observation};
 
 const AT: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
 
-/// Scalers in CI; `PRESCALE_STORE_SCALERS=10000` for the figures of docs/benchmarks.md.
+/// Scalers in CI; `PRESCALE_STORE_SCALERS=10000` for as many as there may be by default.
 const SCALERS: usize = 1000;
 
 #[test]

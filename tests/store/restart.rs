@@ -89,7 +89,8 @@ async fn a_restart_under_load_lowers_nothing_and_answers_at_once() {
         assert!(first.reasons.iter().any(restored), "{first:?}");
         for second in 0..(580 - down) {
             life.pass(1).await;
-            let answer = scaler.answer().unwrap_or_else(|error| panic!("{mood:?} {second}: {error}"));
+            let answer =
+                scaler.answer().unwrap_or_else(|error| panic!("{mood:?} {second}: {error}"));
             let (replicas, active) = told(&answer).unwrap();
             assert!(replicas >= before && active, "{mood:?} {second}: {answer:?}");
         }
@@ -127,7 +128,8 @@ async fn a_decision_that_is_too_old_is_not_told_and_what_was_learned_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn asleep_stays_asleep_over_restarts_of_any_length_without_an_error() {
-    for (down, mood) in [(20, Mood::Dead), (20, Mood::Zero(0)), (300, Mood::Dead), (90_000, Mood::Dead)]
+    for (down, mood) in
+        [(20, Mood::Dead), (20, Mood::Zero(0)), (300, Mood::Dead), (90_000, Mood::Dead)]
     {
         let dir = tempfile::tempdir().unwrap();
         let (before, end) = served(dir.path(), Mood::Zero(0), SLEEPER).await;

@@ -73,7 +73,8 @@ pub(crate) fn observation(mood: Mood, now: Timestamp) -> Observation {
             let running = if mood == Mood::Busy { 24.0 } else { 0.0 };
             (workload.spec_replicas, workload.ready_replicas) = (Some(4), Some(4));
             workload.phases_known = true;
-            observation.pods = (0..4).map(|idx| (format!("llama-{idx}"), pod(now, running))).collect();
+            observation.pods =
+                (0..4).map(|idx| (format!("llama-{idx}"), pod(now, running))).collect();
         }
         Mood::Zero(held) => {
             (workload.spec_replicas, workload.ready_replicas) = (Some(0), Some(0));

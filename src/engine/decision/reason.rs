@@ -292,7 +292,11 @@ impl fmt::Display for Reason {
                 write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
             }
             Self::Restored { age } => {
-                write!(f, "decided {} s before this start; first reading not finished", age.as_secs())
+                write!(
+                    f,
+                    "decided {} s before this start; first reading not finished",
+                    age.as_secs()
+                )
             }
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {

@@ -9,10 +9,8 @@ use crate::server::config::error::Error;
 use crate::source::config::DatasourceConfig;
 
 /// Keys that a later version will know, and what to do until then.
-const LATER: [(&str, &str); 2] = [
-    ("peers", "comes with a later version"),
-    ("wake", "comes with a later version"),
-];
+const LATER: [(&str, &str); 2] =
+    [("peers", "comes with a later version"), ("wake", "comes with a later version")];
 
 /// The file. Every key is optional.
 #[derive(Debug, Default, Deserialize)]
