@@ -17,7 +17,7 @@ const FORMAT: i32 = 1;
 /// Waits for a person who looks into the file; nobody else writes it.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
-/// Files up to this size are checked whole when they are opened, which takes some 50 ms per 10 MiB; in
+/// Files up to this size are checked whole when they are opened, which takes some 10 ms per 10 MiB; in
 /// larger ones a broken page is found when it is read, and what does not match its seal is not there.
 const CHECKED_MAX: u64 = 64 << 20;
 
