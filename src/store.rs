@@ -226,3 +226,37 @@ fn choose(found: Vec<(String, Kept)>) -> Option<Kept> {
     kept.retain(|kept| last.since(kept.at) <= TOGETHER);
     kept.into_iter().max_by_key(|kept| (kept.memory.last, kept.at))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::PoisonError;
+    use std::time::Duration;
+
+    use super::{Identity, Key, LOAD_MAX, Store};
+    use crate::clock::Clock;
+    use crate::engine::arrived::Minute;
+    use crate::engine::units::Timestamp;
+
+    /// A reader that got stuck in the system is one whose connection nobody gets.
+    #[test]
+    fn a_disk_that_hangs_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Clock::system()).unwrap();
+        let [namespace, name, workload, engine] = ["ns", "llama", "", "vllm"].map(str::to_owned);
+        let identity = Identity { namespace, name, workload, engine };
+        let key = Key { identity, trigger: "t".to_owned() };
+        let stuck = store.shared.readings[0].lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = Clock::system();
+        for _ in 0..300 {
+            assert!(store.load(&key).is_none());
+            if watch.elapsed() > LOAD_MAX * 3 {
+                break;
+            }
+        }
+        assert!(watch.elapsed() < LOAD_MAX * 4 + Duration::from_secs(5));
+        assert!(store.add_minutes(&key, &[Minute::unknown(Timestamp::default())]));
+        assert!(store.flush(Duration::from_secs(60)), "the writer is not held up");
+        assert_eq!(store.minutes(&key, Timestamp::default()).len(), 1, "nor the other reader");
+        drop(stuck);
+    }
+}

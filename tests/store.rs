@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[expect(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/backend.rs"]
+mod backend;
 #[path = "store/made.rs"]
 mod made;
 #[expect(dead_code, reason = "each test file uses a part of it")]
@@ -18,6 +21,8 @@ mod kept;
 mod kill;
 #[path = "store/many.rs"]
 mod many;
+#[path = "store/process.rs"]
+mod process;
 #[path = "store/restart.rs"]
 mod restart;
 #[path = "store/world.rs"]

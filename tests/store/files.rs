@@ -9,7 +9,7 @@ use prescale::engine::units::Timestamp;
 use prescale::store::Store;
 use rusqlite::Connection;
 
-use crate::made::{PATIENCE, aside, decision, key, memory, open};
+use crate::made::{PATIENCE, aside, decision, key, memory, minutes, open};
 use crate::program::Program;
 
 const AT: Timestamp = Timestamp::from_unix_ms(1_790_000_000_000);
@@ -76,6 +76,29 @@ fn what_cannot_be_used_is_set_aside_and_a_new_file_begun() {
         assert!(!works(what, dir.path()), "{what}");
         assert_eq!(self::aside(dir.path()).len(), 1, "{what}: once");
     }
+}
+
+/// Files of every version that ever was stay readable. A new one is made with UPDATE_GOLDEN=1.
+#[test]
+fn a_file_of_format_1_is_read() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store/format-1.db");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("prescale.db");
+    let key = key("llama", "0123abcd");
+    if std::env::vars().any(|(name, _)| name == "UPDATE_GOLDEN") {
+        let store = open(dir.path());
+        store.save(key.clone(), memory(7), decision(7, AT));
+        assert!(store.add_minutes(&key, &minutes(0..5)));
+        store.set_cursor(&key, minutes(0..5)[4].at);
+        drop(store);
+        fs::copy(&path, &golden).unwrap();
+    }
+    fs::copy(&golden, &path).unwrap();
+    let store = open(dir.path());
+    let kept = store.load(&key).unwrap();
+    assert_eq!((kept.memory, kept.decision), (memory(7), Some((*decision(7, AT)).clone())));
+    assert_eq!(store.minutes(&key, Timestamp::default()), minutes(0..5));
+    assert_eq!(store.cursor(&key), Some(minutes(0..5)[4].at));
 }
 
 #[test]

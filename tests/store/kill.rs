@@ -66,13 +66,14 @@ fn the_process_that_is_killed() {
     let store = open(Path::new(&dir));
     let keys = keys();
     for number in number(&store) + 1.. {
+        // First the past: the number says to the next process that it is there.
+        let next = (number + 1) * STRIDE;
+        assert!(store.add_minutes(&keys[0], &minutes(number * STRIDE..next)));
+        store.set_cursor(&keys[0], minute(next).at);
         let now = Clock::system().now();
         for key in &keys {
             store.save(key.clone(), memory(number), decision(number, now));
         }
-        let next = (number + 1) * STRIDE;
-        assert!(store.add_minutes(&keys[0], &minutes(number * STRIDE..next)));
-        store.set_cursor(&keys[0], minute(next).at);
         // The harness swallows `println`.
         writeln!(stdout(), "saved {number} {}", now.unix_ms()).unwrap();
         std::thread::sleep(Duration::from_millis(10));
