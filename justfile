@@ -38,7 +38,8 @@ compare *ARGS:
 nightly:
     command -v cargo-deny || cargo install cargo-deny --locked
     cargo deny --locked check
-    PROPTEST_CASES=10000 PRESCALE_CHAOS_SEEDS=10000 cargo test --release --locked
+    PROPTEST_CASES=10000 PRESCALE_CHAOS_SEEDS=10000 PRESCALE_KILL_LOOPS=1000 \
+        PRESCALE_FLIP_STEP=1 PRESCALE_STORE_SCALERS=10000 cargo test --release --locked
     just compare
 
 # The real server before a simulated fleet; open http://127.0.0.1:8080

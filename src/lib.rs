@@ -8,6 +8,7 @@
 //! | 8 | [`spec`], [`report`] | trigger metadata to types; decisions, backtests and scores to text, JSON, a page |
 //! | 9 | [`clock`], [`telemetry`] | the only reader of time; logs and metrics |
 //! | 10 | [`source`] | Prometheus and direct scrape, presets of metric names |
+//! | 10 | [`store`] | what survives a restart |
 //! | 11 | [`scaler`] | one ticking state machine per trigger, and their registry |
 //! | 12 | [`grpc`], [`http`] | what KEDA asks, what people look at |
 //! | 13 | [`server`] | configuration, listeners, tasks and their end |
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod telemetry;
 
 pub mod source;
+pub mod store;
 
 pub mod scaler;
 

@@ -3,7 +3,8 @@
 //! Given references as KEDA sends them, promises a scaler for each that is well-formed and has
 //! room, known by namespace, name and the hash of its metadata. Ticks compute at their own pace and
 //! publish on a `watch`; requests only read the latest decision. An edited trigger is a new scaler
-//! that inherits the memory of its sibling. What is told of a decision is left to `crate::grpc`.
+//! that inherits the memory of its sibling; with a store, what a scaler knows also outlives the process.
+//! What is told of a decision is left to `crate::grpc`.
 
 mod calls;
 mod metrics;
@@ -14,6 +15,7 @@ mod schedule;
 mod world;
 
 mod handle;
+mod keep;
 mod room;
 
 mod tick;
@@ -28,13 +30,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::clock::Clock;
-use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
+use crate::scaler::keep::Past;
 use crate::scaler::reference::Key;
 use crate::scaler::room::{Admission, Known, Room};
 use crate::scaler::tick::{Shared, Ticker};
 use crate::source::Sources;
 use crate::spec::{Limits, Spec};
+use crate::store::Store;
 
 pub use handle::{Activity, OpenStream, Scaler, Seen, Unanswered};
 pub use metrics::Metrics;
@@ -66,16 +69,19 @@ impl Registry {
         Self::in_world(Arc::new(Live::new(sources)), clock, limits)
     }
 
-    /// The same, ticking on `runtime`, which has to outlive [`Self::shutdown`]. All scalers tick at
-    /// the same instants; on a runtime of their own that burst does not stand before the answers.
+    /// The same, ticking on `runtime`, which has to outlive [`Self::shutdown`], and keeping what its
+    /// scalers know in `store`, if there is one. All scalers tick at the same instants; on a runtime of
+    /// their own that burst does not stand before the answers.
     #[must_use]
     pub fn ticking_on(
         runtime: Handle,
         sources: Arc<Sources>,
         clock: Clock,
         limits: Limits,
+        store: Option<Arc<Store>>,
     ) -> Arc<Self> {
-        Arc::new(Self::made(Arc::new(Live::new(sources)), clock, limits, Some(runtime)))
+        let world = Arc::new(Live::new(sources));
+        Arc::new(Self { runtime: Some(runtime), ..Self::made(world, clock, limits, store) })
     }
 
     /// An empty registry in a world of its own: for tests.
@@ -84,20 +90,37 @@ impl Registry {
         Arc::new(Self::made(world, clock, limits, None))
     }
 
-    fn made(world: Arc<dyn World>, clock: Clock, limits: Limits, runtime: Option<Handle>) -> Self {
+    /// The same, keeping what its scalers know in `store`.
+    #[must_use]
+    pub fn keeping(
+        world: Arc<dyn World>,
+        clock: Clock,
+        limits: Limits,
+        store: Arc<Store>,
+    ) -> Arc<Self> {
+        Arc::new(Self::made(world, clock, limits, Some(store)))
+    }
+
+    fn made(
+        world: Arc<dyn World>,
+        clock: Clock,
+        limits: Limits,
+        store: Option<Arc<Store>>,
+    ) -> Self {
         let metrics = Metrics::default();
         let shared = Shared {
             world,
             room: Room::new(limits, metrics.clone()),
             metrics,
             gate: Semaphore::new(OBSERVATIONS_MAX),
+            store,
         };
         Self {
             shared: Arc::new(shared),
             clock,
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            runtime,
+            runtime: None,
         }
     }
 
@@ -165,10 +188,13 @@ impl Registry {
                 return Err(Refused::Metadata(faults));
             }
         };
-        let (memory, told_until) = self.inherit(&key, &spec);
+        let Past { memory, told_until, decision } = self.inherit(&key, &spec);
         let observer = self.shared.world.observer(&spec.target);
-        let (publisher, decision) = watch::channel(None);
-        let scaler = Arc::new(Scaler::new(key, spec, memory, self.clock.clone(), decision));
+        let (publisher, latest) = watch::channel(decision.map(Arc::new));
+        let scaler = Arc::new(Scaler::new(key, spec, memory, self.clock.clone(), latest));
+        if let Some(decision) = scaler.latest() {
+            scaler.note_decision(&decision);
+        }
         match room.admit(scaler)? {
             Admission::Already(scaler) => Ok(scaler),
             Admission::In(scaler, gate) => {
@@ -180,25 +206,39 @@ impl Registry {
         }
     }
 
-    /// The memory of a sibling that scales the same workload with the same engine, and the instant
-    /// up to which that memory has been told the story.
+    /// What a new scaler goes on with: the memory of a sibling that scales the same workload with the
+    /// same engine; without one, what the store has of it.
     ///
     /// Which of several triggers was edited cannot be seen: the one that wanted most counts, for an
-    /// edit must not lower anything, and of equals the one that was asked last.
-    fn inherit(&self, key: &Key, spec: &Spec) -> (Memory, Option<Timestamp>) {
+    /// edit must not lower anything, and of equals the one that was asked last. After a restart the
+    /// triggers of one scaled object come one after the other, so that each one's own past counts as
+    /// well.
+    fn inherit(&self, key: &Key, spec: &Spec) -> Past {
         let same = |other: &Arc<Scaler>| {
             other.spec.target.workload == spec.target.workload
                 && other.spec.target.engine == spec.target.engine
         };
         let siblings = self.shared.room.named(&key.namespace, &key.name);
-        let candidates = siblings.into_iter().filter(same).map(|other| (other.memory(), other));
-        let wanting_most = |(memory, other): &(Memory, Arc<Scaler>)| {
-            (memory.last, std::cmp::Reverse(other.silent()))
-        };
-        candidates.max_by_key(wanting_most).map_or_else(
-            || (Memory::default(), None),
-            |(memory, sibling)| (memory, sibling.latest().map(|decision| decision.at)),
-        )
+        let living = siblings.into_iter().filter(same).map(|other| {
+            let told_until = other.latest().map(|decision| decision.at);
+            let past = Past { memory: other.memory(), told_until, decision: None };
+            (past, std::cmp::Reverse(other.silent()))
+        });
+        let living = living.max_by_key(|(past, silent)| (past.memory.last, *silent));
+        let now = self.clock.now();
+        let kept = self.shared.store.as_ref().and_then(|store| store.load(&keep::key(key, spec)));
+        match (kept, living) {
+            (None, None) => Past::default(),
+            (None, Some((living, _))) => living,
+            (Some(kept), Some((living, _)))
+                if living.memory.last.is_some()
+                    && (!keep::stands_beside_siblings(&kept, now)
+                        || kept.memory.last < living.memory.last) =>
+            {
+                living
+            }
+            (Some(kept), _) => keep::past(kept, &spec.setup, now),
+        }
     }
 
     fn spawn(&self, scaler: &Scaler, ticker: Ticker, told_until: Option<Timestamp>) {

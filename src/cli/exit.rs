@@ -6,6 +6,7 @@ use crate::backtest;
 use crate::score;
 use crate::server;
 use crate::source;
+use crate::store;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +35,11 @@ pub(super) struct Usage(pub(super) String);
 pub(super) fn of(error: &anyhow::Error) -> Exit {
     let configuration = error.is::<server::config::Error>() || error.is::<source::config::Error>();
     let datasource = matches!(error.downcast_ref(), Some(server::Error::Sources(_)));
+    let directory =
+        matches!(error.downcast_ref(), Some(server::Error::Store(store::Error::Directory { .. })));
     let backtest = error.downcast_ref().is_some_and(backtest::error::Error::is_usage);
     let score = error.is::<score::error::Error>();
-    if configuration || datasource || backtest || score || error.is::<Usage>() {
+    if configuration || datasource || directory || backtest || score || error.is::<Usage>() {
         Exit::Usage
     } else {
         Exit::Failed

@@ -36,6 +36,9 @@ pub(super) struct Args {
     #[arg(long, env = "PRESCALE_REFLECTION", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     reflection: Option<bool>,
+    /// Directory in which memory outlives the process; has to exist [default: none]
+    #[arg(long, env = "PRESCALE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// How the log is written to standard error [default: text on a terminal, else json]
     #[arg(long, env = "PRESCALE_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -54,10 +57,10 @@ enum LogFormat {
 
 /// Serves until a signal.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let Args { config, listen, http_listen, prometheus_url, reflection, log_format, log_level } =
-        args;
+    let Args { config, listen, http_listen, prometheus_url, reflection, .. } = args;
+    let Args { data_dir, log_format, log_level, .. } = args;
     init(format(log_format), &log_level)?;
-    let overrides = Overrides { listen, http_listen, prometheus_url, reflection };
+    let overrides = Overrides { listen, http_listen, prometheus_url, reflection, data_dir };
     let settings = Settings::load(config.as_deref(), overrides)?;
     let runtime = Runtime::new().context("failed to start the runtime")?;
     let served = runtime.block_on(serve(settings));

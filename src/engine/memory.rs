@@ -55,9 +55,46 @@ pub struct Memory {
     pub foresight: Foresight,
 }
 
+impl Memory {
+    /// What is still worth something after a long time without ticks: what was learned. What was
+    /// decided is not: a fleet must not grow to what it needed last week. That nothing was wanted
+    /// stays, because sleeping on is what an outage may never change.
+    #[must_use]
+    pub fn after_absence(mut self) -> Self {
+        let nothing = Self::default();
+        if self.last != Some(0) {
+            self.last = nothing.last;
+            self.newest = nothing.newest;
+        }
+        self.served = nothing.served;
+        self.pods = nothing.pods;
+        self.pressure = nothing.pressure;
+        self.window = nothing.window;
+        self.panic = nothing.panic;
+        self.idle = nothing.idle;
+        self.wake = nothing.wake;
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Memory;
+    use crate::engine::units::Timestamp;
+
+    #[test]
+    fn after_an_absence_only_what_was_learned_and_sleep_are_left() {
+        for (last, left) in [(Some(50), None), (Some(0), Some(0)), (None, None)] {
+            let mut memory = Memory { last, served: true, ..Memory::default() };
+            memory.newest = Some(Timestamp::from_unix_ms(1));
+            memory.trim.value = 1.25;
+            memory.window.seed(Timestamp::from_unix_ms(1), 50);
+            let after = memory.clone().after_absence();
+            assert_eq!((after.last, after.trim), (left, memory.trim));
+            assert_eq!(after.newest.is_some(), left.is_some());
+            assert_eq!((after.served, after.window.peak()), (false, 0));
+        }
+    }
 
     #[test]
     fn what_an_older_version_did_not_write_starts_empty() {

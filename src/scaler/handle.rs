@@ -23,7 +23,7 @@ use crate::spec::Spec;
 const DECISION_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Beyond this total age of data there is nothing trustworthy (docs/safety.md, hold).
-const DATA_AGE_MAX: Duration = Duration::from_secs(600);
+pub(crate) const DATA_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// Why a scaler has no answer of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -359,7 +359,7 @@ fn judge(
 
 /// Age of the data that carried the decision. The other states answer whatever the age of engine
 /// data, by contract, so only the age of the decision itself counts.
-fn data_age(decision: &Decision) -> Duration {
+pub(crate) fn data_age(decision: &Decision) -> Duration {
     match decision.state {
         State::Fresh | State::Hold | State::Partial => decision.data_age.unwrap_or_default(),
         State::Blind | State::Cold | State::Asleep | State::AsleepBlind | State::Waking => {

@@ -18,11 +18,13 @@ use crate::engine::observation::{Fault, FaultKind, Observation};
 use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
 use crate::scaler::handle::{Scaler, Unanswered};
+use crate::scaler::keep;
 use crate::scaler::metrics::{Metrics, TickEnd};
 use crate::scaler::quarantine::Quarantine;
 use crate::scaler::room::Room;
 use crate::scaler::schedule;
 use crate::scaler::world::{Observe, World};
+use crate::store::Store;
 use crate::telemetry::{Ids, decision_changed};
 
 /// Real time after which an observation is given up. Observers promise to end within their
@@ -41,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Observations at once, of all namespaces.
     pub(crate) gate: Semaphore,
+    /// Where memories and decisions outlive the process.
+    pub(crate) store: Option<Arc<Store>>,
 }
 
 /// The part of a scaler that ticks.
@@ -169,10 +173,20 @@ impl Ticker {
         let changed = self.scaler.answer().is_err()
             || before.is_none_or(|before| tells_other(&before, &decision));
         self.scaler.note_decision(&decision);
+        let decision = Arc::new(decision);
+        self.keep(&decision);
         self.publisher.send_if_modified(|latest| {
-            *latest = Some(Arc::new(decision));
+            *latest = Some(decision);
             changed
         });
+    }
+
+    /// Hands over what has to outlive the process; before it is told to anybody.
+    fn keep(&self, decision: &Arc<Decision>) {
+        if let Some(store) = &self.shared.store {
+            let key = keep::key(self.scaler.key(), &self.scaler.spec);
+            store.save(key, self.scaler.memory(), Arc::clone(decision));
+        }
     }
 
     fn fail(&mut self) {

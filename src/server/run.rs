@@ -1,6 +1,7 @@
 //! From settings to a running server, and to its end.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::server::ticks::Ticks;
 use crate::server::{notes, reports};
 use crate::source::Sources;
 use crate::source::config::ScrapePolicy;
+use crate::store::Store;
 use crate::telemetry::{Build, Metrics};
 
 /// For calls and streams to end after they were asked to. With the drain before it (1 s) and what
@@ -30,8 +32,12 @@ const GRPC_END: Duration = Duration::from_secs(7);
 /// For ticks to end: they only have to be dropped.
 const TICKS_END: Duration = Duration::from_millis(500);
 
-/// For HTTP to end; a little more than it gives its connections.
+/// For HTTP to end, and what waits to be written meanwhile; a little more than HTTP gives its
+/// connections.
 const HTTP_END: Duration = Duration::from_secs(1);
+
+/// For the store to end, when HTTP was faster than a slow disk.
+const STORE_END: Duration = Duration::from_millis(300);
 
 /// The commit this was built from, if the build knew.
 pub const COMMIT: Option<&str> = option_env!("PRESCALE_COMMIT");
@@ -62,6 +68,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     /// The system gives no threads for ticks.
     #[error("failed to start threads")]
     Threads(#[source] std::io::Error),
@@ -92,6 +101,7 @@ struct Running {
     tasks: JoinSet<Outcome>,
     grpc_end: CancellationToken,
     http_end: CancellationToken,
+    store: Option<Arc<Store>>,
     /// Last, so that it outlives everything above.
     _ticks: Ticks,
 }
@@ -168,11 +178,21 @@ fn start(
     (grpc, http): (TcpListener, TcpListener),
 ) -> Result<Running, Error> {
     let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
+    let store = open_store(settings, clock)?;
     let ticks = Ticks::start().map_err(Error::Threads)?;
-    let registry =
-        Registry::ticking_on(ticks.handle(), Arc::clone(&sources), clock.clone(), settings.limits);
+    let registry = Registry::ticking_on(
+        ticks.handle(),
+        Arc::clone(&sources),
+        clock.clone(),
+        settings.limits,
+        store.clone(),
+    );
     let grpc_metrics = grpc::Metrics::default();
-    let metrics = Arc::new(metrics(clock, &registry, (&sources, &grpc_metrics)));
+    let mut metrics = metrics(clock, &registry, (&sources, &grpc_metrics));
+    if let Some(store) = &store {
+        store.metrics().register(metrics.registry_mut());
+    }
+    let metrics = Arc::new(metrics);
     let readiness = Readiness::default();
     let app = App {
         reports: Arc::new(reports::reports(Arc::clone(&registry), clock.clone())),
@@ -190,7 +210,13 @@ fn start(
         pages.await;
         ("http", Ok(()))
     });
-    Ok(Running { registry, readiness, tasks, grpc_end, http_end, _ticks: ticks })
+    Ok(Running { registry, readiness, tasks, grpc_end, http_end, store, _ticks: ticks })
+}
+
+/// The store, if there is a place for one.
+fn open_store(settings: &Settings, clock: &Clock) -> Result<Option<Arc<Store>>, Error> {
+    let open = |dir: &PathBuf| Store::open(dir, clock.clone());
+    Ok(settings.data_dir.as_ref().map(open).transpose()?.map(Arc::new))
 }
 
 /// All metrics: ours, and those of the parts that count something.
@@ -231,7 +257,12 @@ async fn end(mut running: Running, drain: Duration) {
         warn!("ticks cut off");
     }
     running.http_end.cancel();
+    // Every tick has ended, so that nothing comes after what waits now.
+    let closed = tokio::task::spawn_blocking(move || running.store.map(|store| store.close()));
     drop(timeout(HTTP_END, ended(&mut running.tasks, "http")).await);
+    if timeout(STORE_END, closed).await.is_err() {
+        warn!("the last of the store cut off");
+    }
     info!("ended");
 }
 

@@ -248,6 +248,11 @@ pub enum Reason {
         /// Idle time that a cold start is worth.
         cost: Duration,
     },
+    /// Of the process before this one: it stands until the first reading has ended.
+    Restored {
+        /// How old the decision was when it was taken over.
+        age: Duration,
+    },
 }
 
 impl fmt::Display for Block {
@@ -341,6 +346,13 @@ impl fmt::Display for Reason {
                 let (idle, cost) = (idle.as_secs(), cost.as_secs());
                 write!(f, "stays awake: usually idle {idle} s more, a cold start is worth {cost} s")
             }
+            Self::Restored { age } => {
+                write!(
+                    f,
+                    "decided {} s before this start; first reading not finished",
+                    age.as_secs()
+                )
+            }
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {
                 let name = example.as_ref().map_or_else(String::new, |name| cut(name));
@@ -398,6 +410,7 @@ mod tests {
             Reason::OwnMissing { name },
             Reason::Missing { role },
             Reason::NoWakePath,
+            Reason::Restored { age: span },
             Reason::Kept {
                 wanted: pods,
                 kept: pods,

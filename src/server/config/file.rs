@@ -9,11 +9,8 @@ use crate::server::config::error::Error;
 use crate::source::config::DatasourceConfig;
 
 /// Keys that a later version will know, and what to do until then.
-const LATER: [(&str, &str); 3] = [
-    ("dataDir", "comes with a later version; memory is kept in the process until then"),
-    ("peers", "comes with a later version"),
-    ("wake", "comes with a later version"),
-];
+const LATER: [(&str, &str); 2] =
+    [("peers", "comes with a later version"), ("wake", "comes with a later version")];
 
 /// The file. Every key is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +21,7 @@ pub(super) struct File {
     pub(super) tls: Option<TlsFile>,
     pub(super) reflection: Option<bool>,
     pub(super) tick: Option<String>,
+    pub(super) data_dir: Option<PathBuf>,
     pub(super) datasources: BTreeMap<String, DatasourceConfig>,
     pub(super) limits: LimitsFile,
     pub(super) http_token_file: Option<PathBuf>,
@@ -113,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_file_says_what_it_means_or_where_it_is_wrong() {
-        let top = "accepted: listen, httpListen, tls, reflection, tick, datasources, limits, httpTokenFile";
+        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile";
         check("", Ok(()));
         check("# nothing\n", Ok(()));
         check("listen: 0.0.0.0:6000\ndatasources:\n  default:\n    url: http://p:9090\n", Ok(()));

@@ -27,6 +27,8 @@ pub struct Overrides {
     pub prometheus_url: Option<String>,
     /// gRPC reflection.
     pub reflection: Option<bool>,
+    /// Directory of the store.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// TLS of the gRPC listener; files are read again when they change.
@@ -78,6 +80,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Whether gRPC reflection is served.
     pub reflection: bool,
+    /// Where memory outlives the process; `None`: it does not.
+    pub data_dir: Option<PathBuf>,
     /// Datasources by name.
     pub datasources: BTreeMap<String, DatasourceConfig>,
     /// Limits for triggers.
@@ -96,6 +100,7 @@ impl Default for Settings {
             http_listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             tls: None,
             reflection: false,
+            data_dir: None,
             datasources: BTreeMap::new(),
             limits: Limits::default(),
             http_token: None,
@@ -124,6 +129,7 @@ impl Settings {
             tls,
             reflection,
             tick,
+            data_dir,
             datasources,
             limits,
             http_token_file,
@@ -137,6 +143,7 @@ impl Settings {
             http_listen: overrides.http_listen.or(http_listen).unwrap_or(default.http_listen),
             tls: faults.note("tls", tls.map(Tls::resolve)),
             reflection: overrides.reflection.or(reflection).unwrap_or(default.reflection),
+            data_dir: faults.note("dataDir", overrides.data_dir.or(data_dir).map(directory)),
             datasources: named(datasources, overrides.prometheus_url, faults),
             limits: resolve_limits(&limits, tick.as_deref(), faults),
             http_token: faults.note("httpTokenFile", http_token_file.map(|path| token(&path))),
@@ -260,6 +267,14 @@ fn token(path: &Path) -> Result<Token, String> {
     Token::try_new(&text).map_err(|bad| format!("{shown}: {bad}"))
 }
 
+/// An empty path would be the working directory, which nobody means by saying nothing.
+fn directory(path: PathBuf) -> Result<PathBuf, String> {
+    if path.as_os_str().is_empty() {
+        return Err("\"\" must be the path of a directory".to_owned());
+    }
+    Ok(path)
+}
+
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified()
 }
@@ -305,6 +320,7 @@ mod tests {
                 "tls: {certFile: a, keyFile: b, allowedSans: [keda]}",
                 "tls: allowedSans needs clientCaFile, which makes clients show a certificate",
             ),
+            ("dataDir: ''", "dataDir: \"\" must be the path of a directory"),
             ("listen: 0.0.0.0:8080", "httpListen: 0.0.0.0:8080 is taken by listen 0.0.0.0:8080"),
         ];
         for (text, expected) in rows {
@@ -316,16 +332,19 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let text = "listen: 127.0.0.1:1\nreflection: true\nlimits: {scalers: 7}\ntick: 30s\n\
+                    dataDir: /file\n\
                     datasources: {default: {url: 'http://file', tenancy: namespace}}\n";
         let overrides = Overrides {
             listen: Some("127.0.0.1:2".parse().unwrap()),
             prometheus_url: Some("http://flag".to_owned()),
+            data_dir: Some("/flag".into()),
             ..Overrides::default()
         };
         let settings = resolve(text, overrides).unwrap();
         assert_eq!(settings.listen.to_string(), "127.0.0.1:2");
         assert_eq!(settings.http_listen.to_string(), "0.0.0.0:8080");
         assert!(settings.reflection);
+        assert_eq!(settings.data_dir.as_deref(), Some(Path::new("/flag")));
         assert_eq!((settings.limits.scalers, settings.limits.per_namespace), (7, 7));
         assert_eq!(settings.limits.tick.as_secs(), 30);
         assert_eq!(settings.datasources["default"].url, "http://flag");
