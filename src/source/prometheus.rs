@@ -168,8 +168,8 @@ impl Datasource {
         let _turn = self.past.lock().await;
         let asked = self.clock.elapsed();
         let answer = self.ask_range(query, span, step).await;
-        let took = self.clock.real(self.clock.elapsed().saturating_sub(asked));
-        tokio::time::sleep(took.clamp(REST_MIN, self.timeout.max(REST_MIN))).await;
+        let took = self.clock.elapsed().saturating_sub(asked);
+        self.clock.sleep(took.clamp(REST_MIN, self.timeout.max(REST_MIN))).await;
         answer
     }
 
