@@ -151,11 +151,12 @@ impl Datasource {
         span: (Timestamp, Timestamp),
         step: Duration,
     ) -> Result<Arc<Answer>, Unanswered> {
-        self.send(self.api.range(query, span, step)).await
+        self.send(self.api.range(query, span, step), Failures::Count).await
     }
 
     /// The same for a question that nobody waits for: one at a time, and after each the server rests
-    /// for as long as the answer took. Of the queries at once it takes one, so ticks keep the others.
+    /// for as long as the answer took. Of the queries at once it takes one, so ticks keep the others;
+    /// and a server that does not answer it is not paused for them.
     ///
     /// # Errors
     /// With what kept it.
@@ -167,7 +168,7 @@ impl Datasource {
     ) -> Result<Arc<Answer>, Unanswered> {
         let _turn = self.past.lock().await;
         let asked = self.clock.elapsed();
-        let answer = self.ask_range(query, span, step).await;
+        let answer = self.send(self.api.range(query, span, step), Failures::Overlook).await;
         let took = self.clock.elapsed().saturating_sub(asked);
         self.clock.sleep(took.clamp(REST_MIN, self.timeout.max(REST_MIN))).await;
         answer
@@ -192,13 +193,14 @@ impl Datasource {
     }
 
     async fn ask_once(&self, query: &str, at: Timestamp) -> Result<Arc<Answer>, Unanswered> {
-        self.send(self.api.query(query, at)).await
+        self.send(self.api.query(query, at), Failures::Count).await
     }
 
     /// Sends `request` when there is a slot and leave, and counts how it ends.
     async fn send(
         &self,
         request: impl Future<Output = Result<Answer, Failure>>,
+        failures: Failures,
     ) -> Result<Arc<Answer>, Unanswered> {
         let asked = self.clock.now();
         // Our own queue is bounded like the query itself, and is not the server's failure.
@@ -209,11 +211,22 @@ impl Datasource {
         let leave = Guard::take(self)?;
         let outcome = request.await;
         let failure = outcome.as_ref().err().copied();
-        leave.settle(failure);
+        if failure.is_none() || failures == Failures::Count {
+            leave.settle(failure);
+        }
         let took = self.clock.real(self.clock.now().since(asked));
         self.metrics.sent(&self.name, failure.map(|failure| failure.kind), took);
         outcome.map(Arc::new).map_err(|failure| Unanswered { kind: failure.kind, open: false })
     }
+}
+
+/// What failures say of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failures {
+    /// It may have to be left alone.
+    Count,
+    /// Nothing: it may only be slow to read days, or tired of being asked for them.
+    Overlook,
 }
 
 /// Leave to ask that is given back whatever happens to the question.

@@ -176,6 +176,81 @@ async fn a_prometheus_that_dies_and_comes_back_is_asked_for_the_rest() {
     minutes.iter().for_each(|minute| days.check(minute));
 }
 
+/// A Prometheus that remembers three hours of what is not vLLM, and where they begin and end.
+async fn others() -> Option<(Prometheus, (i64, i64))> {
+    let until = now().div_euclid(60) * 60;
+    let (from, middle) = (until - 3 * 3600, until - 2 * 3600);
+    let mut history = History::default();
+    let exporter = |pod: &str, gpu: &str| {
+        let pod = format!(r#"exported_namespace="llm",exported_pod="chat-7d9f6b5c4-{pod}""#);
+        let labels = format!(r#"namespace="gpus",pod="dcgm-0",{pod},gpu="{gpu}",Hostname="a""#);
+        Pod { labels, begins: middle, ends: until }
+    };
+    // Two GPUs of a pod, one of another; a driver does not know.
+    for (pod, gpu, busy) in
+        [("aaaaa", "0", 60.0), ("aaaaa", "1", 40.0), ("bbbbb", "2", 80.0), ("bbbbb", "3", 9.2e18)]
+    {
+        history.gauge(&exporter(pod, gpu), "DCGM_FI_DEV_GPU_UTIL", &|_| busy);
+    }
+    let memory = [("USED", 30_000.0), ("FREE", 50_000.0), ("RESERVED", 0.0)];
+    for (name, value) in memory {
+        history.gauge(&exporter("aaaaa", "0"), &format!("DCGM_FI_DEV_FB_{name}"), &|_| value);
+    }
+    // Counters come with the first request, half an hour after the pod.
+    let pod = Pod::new("llm", "chat-7d9f6b5c4-aaaaa", middle, until);
+    history.gauge(&pod, "tgi_batch_max_total_tokens", &|_| 30_000.0);
+    let first = Pod { begins: middle + 1800, ..pod.clone() };
+    history.counter(&first, "tgi_request_count", &|_| 3.0);
+    history.counter(&first, "tgi_request_success", &|_| 2.0);
+    history.counter(&first, "tgi_request_generated_tokens_sum", &|_| 100.0);
+    history.gauge(&pod, "depth", &|_| 12.0);
+    history.gauge(&pod.with("of", "busy"), "busy", &|_| 0.5);
+    let labels = r#"namespace="llm",deployment="chat""#.to_owned();
+    let cluster = Pod { labels, ..pod };
+    history.gauge(&cluster, "kube_deployment_status_replicas_ready", &|_| 6.0);
+    Some((history.remembered().await?, (from, until)))
+}
+
+/// Whether the field that `of` takes is unknown for the first hour, `early` in the half hour after and
+/// `late` from then on; apart from the minutes around each change.
+fn phases(minutes: &[Minute], of: fn(&Minute) -> Option<f64>, (early, late): (f64, f64)) {
+    let ranges = [(0..56, None), (64..86, Some(early)), (94..170, Some(late))];
+    for (range, expected) in ranges {
+        for minute in &minutes[range] {
+            let close = match (of(minute), expected) {
+                (Some(found), Some(expected)) => (found - expected).abs() <= 0.01 * expected,
+                (found, expected) => found == expected,
+            };
+            assert!(close, "{minute:?}, not {expected:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn gpus_signals_and_counters_that_come_late_are_known_as_the_ticks_know_them() {
+    let Some((prometheus, range)) = others().await else { return };
+    let clock = Clock::system();
+    let sources = sources(config(&prometheus), clock.clone());
+    let signals = "- {name: depth, query: sum(depth), target: 4}\n\
+                   - {name: busy, query: avg(busy), target: 0.75, total: false}";
+    let read = async |metadata: &[(&str, &str)]| {
+        let mut backfill = backfill(&sources, &spec(metadata), range);
+        all(&mut backfill, &clock).await
+    };
+    let replicas = |minute: &Minute| minute.replicas;
+    // (0.5 + 0.8) / 0.65, and 30 of 80 GB at 15 %, which is more than is busy.
+    let gpu = read(&[("engine", "gpu"), ("gpuUtilization", "65%")]).await;
+    phases(&gpu, replicas, (2.0, 2.0));
+    let gpu = read(&[("engine", "gpu"), ("gpuMemory", "15%")]).await;
+    phases(&gpu, replicas, (2.5, 2.5));
+    // 12 / 4, and 6 replicas at 0.5 of 0.75.
+    let own = read(&[("engine", "custom"), ("signals", signals)]).await;
+    phases(&own, replicas, (4.0, 4.0));
+    let tgi = read(&[("engine", "tgi")]).await;
+    phases(&tgi, |minute| minute.requests, (0.0, 3.0));
+    phases(&tgi, |minute| minute.work, (0.0, 100.0));
+}
+
 /// Bytes of all answers to range queries, as they went over the wire, and their number.
 async fn sent(prometheus: &Prometheus) -> (f64, f64) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

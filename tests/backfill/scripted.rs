@@ -215,6 +215,27 @@ async fn one_query_is_under_way_whoever_asks_and_ticks_do_not_wait_for_it() {
     }
 }
 
+#[tokio::test]
+async fn a_server_that_will_not_say_what_was_is_asked_what_is() {
+    let server = Server::start(|request| {
+        if request.line.ends_with("query_range") {
+            let wait = vec![("retry-after".to_owned(), "60".to_owned())];
+            return Reply::Answer(429, wait, Vec::new());
+        }
+        Reply::ok(r#"{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}"#)
+    })
+    .await;
+    let clock = Clock::system();
+    let sources = sources(DatasourceConfig::at(server.url()), clock.clone());
+    let mut backfill = backfill(&sources, &signal(), (FROM, FROM + DAY));
+    for _ in 0..6 {
+        let Told::Waiting { kind, .. } = backfill.next_chunk().await else { panic!() };
+        assert_eq!(kind, FaultKind::Overloaded);
+    }
+    let observation = sources.reader(&signal().target).observe(clock.now()).await;
+    assert_eq!(observation.own[0].value, Some(1.0), "{:?}", observation.faults);
+}
+
 fn ranged(request: &Request) -> Vec<u8> {
     let Reply::Answer(_, _, body) = envelope(&eights(request), "") else { unreachable!() };
     body

@@ -89,7 +89,7 @@ pub struct Progress {
     pub days_done: f64,
     /// Days wanted.
     pub days_total: f64,
-    /// Queries sent by this process, those that failed included.
+    /// Queries of this process, those that failed included.
     pub queries: u32,
     /// What kept the last query, if it was not answered.
     pub fault: Option<FaultKind>,

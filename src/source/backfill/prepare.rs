@@ -84,14 +84,13 @@ async fn workload(asking: Asking<'_>) -> Result<WorkloadRef, Stop> {
 /// The time between two scrapes, as the workload's pods show it now; `None` while there are none.
 async fn interval(asking: Asking<'_>) -> Result<Option<Duration>, Stop> {
     let Asking { target, workload, .. } = asking;
-    let of = if target.gpu && target.engine == Engine::Gpu { Engine::Gpu } else { target.engine };
-    let (roles, select): (_, Select) = match (of, &target.source) {
+    let (role, select): (_, Select) = match (target.engine, &target.source) {
         (Engine::Custom, _) => return Ok(None),
         (Engine::Gpu, _) => (Role::GpuUtilization, plan::gpus),
         (_, SourceRef::Endpoints { .. }) => return Ok(None),
         (_, SourceRef::Datasource(_)) => (Role::Running, plan::pods),
     };
-    let rows = families(&preset(of), &[roles]);
+    let rows = families(&preset(target.engine), &[role]);
     let names: Vec<&str> = rows.iter().flat_map(|family| family.every_name()).collect();
     for style in Style::ALL {
         let mut notes = Notes::default();
