@@ -196,7 +196,7 @@ impl Backfill {
         if self.prepared.is_none() {
             let now = datasource.clock().now();
             let found = prepared(datasource, (&self.target, &self.setup), now).await;
-            let found = found.map_err(|stop| of(datasource, stop))?;
+            let found = found.map_err(|stop| judged(datasource, stop))?;
             self.cursor.end_by(now.minus(found.ahead + LATE));
             self.prepared = Some(found);
         }
@@ -263,12 +263,12 @@ impl Backfill {
 }
 
 /// What stops the preparation, for good where the server will never say it.
-fn of(datasource: &Datasource, stop: Stop) -> Stop {
+fn judged(datasource: &Datasource, stop: Stop) -> Stop {
     match stop {
         Stop::Later(kind) if is_final(kind) => {
             Stop::Failed(Reason::Refused(datasource.fault(kind)))
         }
-        other => other,
+        Stop::Later(_) | Stop::Failed(_) => stop,
     }
 }
 

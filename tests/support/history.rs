@@ -2,11 +2,12 @@
 //!
 //! ```ignore
 //! let mut history = History::default();
-//! history.vllm(&Pod::new("llm", "chat-7d9f6b5c4-aaaaa", now - 8 * DAY, now), &Load { rate: &rate, .. });
+//! let pod = Pod::new("llm", "chat-7d9f6b5c4-aaaaa", now - 8 * DAY, now);
+//! history.vllm(&pod, &Load { rate: &|at| 5.0, prompt: 800.0, cached: 0.0, output: 200.0, cached_names: &[] });
 //! let Some(prometheus) = history.remembered().await else { return };
 //! ```
 //!
-//! Eight days of two pods take `promtool` some seconds. Blocks hold no stale markers: a series that
+//! Eight days of two pods are 280 000 samples; `promtool` makes blocks of them in seconds. Blocks hold no stale markers: a series that
 //! ends is still looked at for five minutes.
 
 use std::fmt::Write as _;
@@ -109,9 +110,9 @@ impl History {
         self.gauge(pod, "vllm:num_requests_waiting", &|_| 0.0);
     }
 
-    /// A Prometheus that remembers it and scrapes nothing; `None` where there is none on this machine,
-    /// which is said aloud.
-    pub(crate) async fn remembered(self) -> Option<Prometheus> {
+    /// The blocks of it, in `data` of a directory of its own; `None` where there is no `promtool` on
+    /// this machine, which is said aloud. For [`Prometheus::start_in`], which may scrape as well.
+    pub(crate) fn blocks(self) -> Option<tempfile::TempDir> {
         if !installed("promtool") {
             return None;
         }
@@ -120,10 +121,17 @@ impl History {
         std::fs::write(&file, self.text + "# EOF\n").unwrap();
         let made = Command::new("promtool")
             .args(["tsdb", "create-blocks-from", "openmetrics"])
+            // It reads everything once for each block.
+            .arg("--max-block-duration=72h")
             .args([file, dir.path().join("data")])
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        Prometheus::start_in(dir, &[]).await
+        Some(dir)
+    }
+
+    /// A Prometheus that remembers it and scrapes nothing.
+    pub(crate) async fn remembered(self) -> Option<Prometheus> {
+        Prometheus::start_in(self.blocks()?, &[]).await
     }
 }

@@ -152,23 +152,19 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_on_the_grid_of_minutes_and_nowhere_else() {
-        let rows: [(&[&[(i64, f64)]], [Option<f64>; 3]); 6] = [
-            (&[], [None; 3]),
-            (&[&[(120, 1.0), (180, 0.0), (240, 3.0)]], [Some(1.0), Some(0.0), Some(3.0)]),
-            (&[&[(120, 1.0), (240, 3.0)]], [Some(1.0), None, Some(3.0)]),
-            (&[&[(60, 9.0), (121, 9.0), (300, 9.0)]], [None; 3]),
-            (&[&[(120, -1.0), (180, 1e13), (240, 1.0)]], [None, None, Some(1.0)]),
-            (
-                &[&[(120, 1.0), (180, 2.0)], &[(180, 2.0), (240, 3.0), (300, 4.0)]],
-                [Some(1.0), None, Some(3.0)],
-            ),
-        ];
-        for (series, expected) in rows {
+        let read = |series: &[&[(i64, f64)]], expected: [Option<f64>; 3]| {
             let data = Data::Matrix(series.iter().map(|samples| row(samples)).collect());
             let asked = (What::Output, Duration::from_secs(120));
             let read = column(asked, &data, stage()).unwrap();
             assert_eq!(read.values, expected, "{series:?}");
-        }
+        };
+        read(&[], [None; 3]);
+        read(&[&[(120, 1.0), (180, 0.0), (240, 3.0)]], [Some(1.0), Some(0.0), Some(3.0)]);
+        read(&[&[(120, 1.0), (240, 3.0)]], [Some(1.0), None, Some(3.0)]);
+        read(&[&[(60, 9.0), (121, 9.0), (300, 9.0)]], [None; 3]);
+        read(&[&[(120, -1.0), (180, 1e13), (240, 1.0)]], [None, None, Some(1.0)]);
+        let two: [&[(i64, f64)]; 2] = [&[(120, 1.0), (180, 2.0)], &[(180, 2.0), (240, 3.0)]];
+        read(&two, [Some(1.0), None, Some(3.0)]);
         assert_eq!(column((What::Output, Duration::ZERO), &Data::Scalar(1.0), stage()), None);
     }
 
