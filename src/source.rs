@@ -19,6 +19,8 @@ pub mod tenancy;
 pub mod history;
 pub mod prometheus;
 
+pub mod backfill;
+
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,14 +31,16 @@ use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::engine::observation::{Fault, FaultKind, GatewayReading, Observation, OwnReading};
+use crate::engine::setup::Setup;
 use crate::engine::units::Timestamp;
+use crate::source::backfill::{Backfill, Cursor};
 use crate::source::config::{DatasourceConfig, Error, ScrapePolicy};
 use crate::source::parts::asking::{Asking, Notes};
 use crate::source::parts::direct::Direct;
 use crate::source::parts::engine::Pods;
 use crate::source::parts::facts::Facts;
 use crate::source::parts::latency::Latencies;
-use crate::source::parts::own::Question;
+use crate::source::parts::own::Questions;
 use crate::source::parts::{candidates, engine, facts, gateway, join, latency, own};
 use crate::source::preset::{Preset, preset};
 use crate::source::prometheus::Datasource;
@@ -53,7 +57,7 @@ const CANDIDATES_EVERY: Duration = Duration::from_secs(60);
 /// All datasources of the server and what direct scrape may reach; shared by every scaler.
 #[derive(Debug)]
 pub struct Sources {
-    datasources: BTreeMap<String, Datasource>,
+    datasources: BTreeMap<String, Arc<Datasource>>,
     scraper: Arc<Scraper>,
     metrics: Metrics,
 }
@@ -75,7 +79,7 @@ impl Sources {
             .iter()
             .map(|(name, config)| {
                 let opened = Datasource::open(name, config, clock.clone(), metrics.clone())?;
-                Ok((name.clone(), opened))
+                Ok((name.clone(), Arc::new(opened)))
             })
             .collect::<Result<_, Error>>()?;
         Ok(Arc::new(Self { datasources, scraper, metrics }))
@@ -103,8 +107,15 @@ impl Sources {
         Reader { queried, direct: Direct::new(&self.scraper, target) }
     }
 
+    /// What arrived in the past of one scaler's workload, minute by minute, as far as `cursor` lacks it.
+    #[must_use]
+    pub fn backfill(&self, target: &Target, setup: &Setup, cursor: Cursor) -> Backfill {
+        let datasource = self.datasource(target.source.datasource(), &target.namespace);
+        Backfill::new(datasource.cloned(), target, setup, cursor)
+    }
+
     /// The datasource `name`, for a scaled object of `namespace`.
-    fn datasource(&self, name: &str, namespace: &str) -> Result<&Datasource, Fault> {
+    fn datasource(&self, name: &str, namespace: &str) -> Result<&Arc<Datasource>, Fault> {
         let usable = self.datasources.get(name).filter(|found| found.allows(namespace));
         usable.ok_or_else(|| {
             let allowed = self.datasources.iter().filter(|(_, other)| other.allows(namespace));
@@ -164,13 +175,6 @@ struct Memory {
     candidates: Option<(Timestamp, Vec<String>)>,
     /// The user's queries, understood once.
     questions: Option<Arc<Questions>>,
-}
-
-/// The user's own queries, as they may be asked.
-#[derive(Debug)]
-struct Questions {
-    own: Vec<Question>,
-    activation: Option<Question>,
 }
 
 /// What the parts of one tick brought.
@@ -361,23 +365,6 @@ impl Queried {
         };
         self.memory.questions = Some(Arc::clone(&questions));
         questions
-    }
-}
-
-impl Questions {
-    fn understood(target: &Target, tenant_labels: Option<&[String]>) -> Self {
-        let question = |place: String, query: &str| Question {
-            place,
-            admitted: tenancy::admit(query, &target.namespace, tenant_labels),
-        };
-        let own = target.own.iter();
-        Self {
-            own: own.map(|own| question(format!("signal {}", own.name), &own.query)).collect(),
-            activation: target
-                .activation_query
-                .as_deref()
-                .map(|query| question("activationQuery".to_owned(), query)),
-        }
     }
 }
 

@@ -14,6 +14,7 @@ mod cluster;
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/http.rs"]
 mod http;
+#[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/prometheus.rs"]
 mod prometheus;
 #[path = "deployed/world.rs"]

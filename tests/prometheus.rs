@@ -10,6 +10,7 @@
 mod http;
 #[path = "support/pages.rs"]
 mod pages;
+#[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/prometheus.rs"]
 mod server;
 

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::source::preset::{Asked, Histogram, Preset, Tenant, cluster};
+use crate::source::preset::{Asked, Histogram, Label, Preset, Tenant, cluster};
 use crate::spec::{LabelMatcher, MatchOp, Target, WorkloadKind, WorkloadRef};
 
 /// Window of raw samples with an unknown or short scrape interval: five scrapes of 30 s.
@@ -160,15 +160,7 @@ pub fn latency(
     histogram: &Histogram,
     window: Duration,
 ) -> String {
-    let mut matchers = pod_matchers(target, workload, Style::Plain);
-    matchers.extend(target.selector.iter().map(matcher));
-    if let (Some(label), Some(model)) = (preset.model_label, target.model.as_deref()) {
-        matchers.push(if preset.model_any_case {
-            like(label, &format!("(?i){}", regex_escaped(model)))
-        } else {
-            equal(label, model)
-        });
-    }
+    let matchers = Scope { target, workload, preset, style: Style::Plain }.of_engine();
     let rates: Vec<String> = histogram
         .names
         .iter()
@@ -178,6 +170,74 @@ pub fn latency(
         })
         .collect();
     rates.join(" or on () ")
+}
+
+/// Whose families are meant when they are selected one by one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    /// What the trigger asks for.
+    pub(crate) target: &'a Target,
+    /// The workload.
+    pub(crate) workload: &'a WorkloadRef,
+    /// The tables of the engine, or of GPU exporters.
+    pub(crate) preset: &'a Preset,
+    /// Labels of the pod.
+    pub(crate) style: Style,
+}
+
+impl Scope<'_> {
+    /// The engine's series of `names` with the labels of a row, in the pods of the workload and of the
+    /// served model.
+    pub(crate) fn engine(&self, names: &[&str], labels: &[Label]) -> String {
+        let mut matchers = self.of_engine();
+        matchers.extend(labels.iter().map(|Label::Is(label, value)| match *value {
+            "" => equal(label, ""),
+            value => like(label, &format!("|{}", regex_escaped(value))),
+        }));
+        selector(names, &matchers)
+    }
+
+    /// The GPU exporter's series of `names` in the pods of the workload.
+    pub(crate) fn gpu(&self, names: &[&str]) -> String {
+        selector(names, &pod_matchers(self.target, self.workload, self.style))
+    }
+
+    fn of_engine(&self) -> Vec<String> {
+        let Self { target, workload, preset, style } = *self;
+        let mut matchers = pod_matchers(target, workload, style);
+        matchers.extend(target.selector.iter().map(matcher));
+        if let (Some(label), Some(model)) = (preset.model_label, target.model.as_deref()) {
+            matchers.push(if preset.model_any_case {
+                like(label, &format!("(?i){}", regex_escaped(model)))
+            } else {
+                equal(label, model)
+            });
+        }
+        matchers
+    }
+}
+
+/// A gateway's series of `names`, in one of the ways it can be asked.
+pub(crate) fn gateway_series(target: &Target, asked: &Asked, names: &[&str]) -> String {
+    selector(names, &gateway_matchers(target, asked, &target.gateway_selector))
+}
+
+/// Ready replicas of the workload, in both label styles: the larger where several say it.
+pub(crate) fn ready(target: &Target, workload: &WorkloadRef) -> String {
+    let families = [
+        (WorkloadKind::Deployment, "deployment", cluster::DEPLOYMENT[1]),
+        (WorkloadKind::StatefulSet, "statefulset", cluster::STATEFUL_SET[1]),
+    ];
+    let meant = families.iter().filter(|(kind, ..)| workload.kind.is_none_or(|of| of == *kind));
+    let parts: Vec<String> = meant
+        .flat_map(|(_, label, name)| {
+            Style::ALL.map(|style| {
+                let within = equal(style.namespace(), &target.namespace);
+                selector(&[name], &[within, equal(label, &workload.name)])
+            })
+        })
+        .collect();
+    format!("max({})", parts.join(" or "))
 }
 
 /// Pods of the namespace that export `names` without the labels `blank`.

@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as Turns, Semaphore, SemaphorePermit};
 
 use crate::clock::Clock;
 use crate::engine::observation::{Fault, FaultKind};
@@ -36,6 +36,14 @@ const CONCURRENCY: usize = 8;
 /// More at once would be an attack on the server.
 const CONCURRENCY_MAX: usize = 256;
 
+/// After a question about the past the server rests for as long as the answer took, and at least this
+/// long: back-fills together never keep it busy for more than half of the time of one query.
+const REST_MIN: Duration = Duration::from_millis(100);
+
+/// Back-fills at once. One query is under way at a time, whoever asks it: more only means more memory
+/// for what is not complete yet, fewer that one waits for another's large answers.
+const BACKFILLS: usize = 4;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unanswered {
@@ -54,6 +62,8 @@ pub struct Datasource {
     namespaces: Option<Vec<String>>,
     timeout: Duration,
     slots: Semaphore,
+    backfills: Semaphore,
+    past: Turns<()>,
     flights: Flights<Unanswered>,
     health: Mutex<Health>,
     metrics: Metrics,
@@ -86,6 +96,8 @@ impl Datasource {
             namespaces: config.namespaces.clone(),
             timeout,
             slots: Semaphore::new(concurrency),
+            backfills: Semaphore::new(BACKFILLS),
+            past: Turns::new(()),
             flights: Flights::default(),
             health: Mutex::new(Health::default()),
             metrics,
@@ -139,7 +151,38 @@ impl Datasource {
         span: (Timestamp, Timestamp),
         step: Duration,
     ) -> Result<Arc<Answer>, Unanswered> {
-        self.send(self.api.range(query, span, step)).await
+        self.send(self.api.range(query, span, step), Failures::Count).await
+    }
+
+    /// The same for a question that nobody waits for: one at a time, and after each the server rests
+    /// for as long as the answer took. Of the queries at once it takes one, so ticks keep the others;
+    /// and a server that does not answer it is not paused for them.
+    ///
+    /// # Errors
+    /// With what kept it.
+    pub async fn ask_past(
+        &self,
+        query: &str,
+        span: (Timestamp, Timestamp),
+        step: Duration,
+    ) -> Result<Arc<Answer>, Unanswered> {
+        let _turn = self.past.lock().await;
+        let asked = self.clock.elapsed();
+        let answer = self.send(self.api.range(query, span, step), Failures::Overlook).await;
+        let took = self.clock.elapsed().saturating_sub(asked);
+        self.clock.sleep(took.clamp(REST_MIN, self.timeout.max(REST_MIN))).await;
+        answer
+    }
+
+    /// A seat among the back-fills at once; `None` when the datasource is closed, which it never is.
+    pub async fn backfill_seat(&self) -> Option<SemaphorePermit<'_>> {
+        self.backfills.acquire().await.ok()
+    }
+
+    /// The clock that its pauses go by.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// How long this datasource is not to be asked, as of now; at most a minute.
@@ -150,13 +193,14 @@ impl Datasource {
     }
 
     async fn ask_once(&self, query: &str, at: Timestamp) -> Result<Arc<Answer>, Unanswered> {
-        self.send(self.api.query(query, at)).await
+        self.send(self.api.query(query, at), Failures::Count).await
     }
 
     /// Sends `request` when there is a slot and leave, and counts how it ends.
     async fn send(
         &self,
         request: impl Future<Output = Result<Answer, Failure>>,
+        failures: Failures,
     ) -> Result<Arc<Answer>, Unanswered> {
         let asked = self.clock.now();
         // Our own queue is bounded like the query itself, and is not the server's failure.
@@ -167,11 +211,22 @@ impl Datasource {
         let leave = Guard::take(self)?;
         let outcome = request.await;
         let failure = outcome.as_ref().err().copied();
-        leave.settle(failure);
+        if failure.is_none() || failures == Failures::Count {
+            leave.settle(failure);
+        }
         let took = self.clock.real(self.clock.now().since(asked));
         self.metrics.sent(&self.name, failure.map(|failure| failure.kind), took);
         outcome.map(Arc::new).map_err(|failure| Unanswered { kind: failure.kind, open: false })
     }
+}
+
+/// What failures say of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failures {
+    /// It may have to be left alone.
+    Count,
+    /// Nothing: it may only be slow to read days, or tired of being asked for them.
+    Overlook,
 }
 
 /// Leave to ask that is given back whatever happens to the question.

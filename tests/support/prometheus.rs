@@ -37,7 +37,7 @@ pub(crate) struct Scraped {
 pub(crate) struct Prometheus {
     child: Child,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Drop for Prometheus {
@@ -61,25 +61,29 @@ impl Prometheus {
         let config = dir.path().join("prometheus.yml");
         // JSON is YAML.
         std::fs::write(&config, config_of(pages).to_string()).unwrap();
+        let mut dir = dir;
         for _ in 0..5 {
             let port = free_port();
-            let child = Command::new("prometheus")
-                .arg(format!("--config.file={}", config.display()))
-                .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
-                .arg(format!("--storage.tsdb.retention.time={RETENTION}"))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .arg("--log.level=error")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut started = Self { child, port, _dir: tempfile::tempdir().unwrap() };
+            let mut started = Self { child: spawn(&dir, port), port, dir };
             if started.is_ready().await {
-                started._dir = dir;
                 return Some(started);
             }
+            // The port was taken meanwhile.
+            dir = std::mem::replace(&mut started.dir, tempfile::tempdir().unwrap());
         }
         panic!("prometheus does not become ready");
+    }
+
+    /// Ends it, for a while.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was, with what it had written.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&self.dir, self.port);
+        assert!(self.is_ready().await, "its port is taken");
     }
 
     /// Its base URL.
@@ -102,6 +106,19 @@ impl Prometheus {
         }
         false
     }
+}
+
+fn spawn(dir: &tempfile::TempDir, port: u16) -> Child {
+    Command::new("prometheus")
+        .arg(format!("--config.file={}", dir.path().join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+        .arg(format!("--storage.tsdb.retention.time={RETENTION}"))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .arg("--log.level=error")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn config_of(pages: &[Scraped]) -> serde_json::Value {

@@ -122,7 +122,9 @@ async fn preset(asking: Asking<'_>, gateway: Gateway, window: Duration) -> (Gate
     (read.unwrap_or_default(), notes)
 }
 
-fn refused(asking: Asking<'_>, ways: &[Asked]) -> Option<Fault> {
+/// Why a gateway may not be asked in these ways, if it may not: this version does not read it, or the
+/// user's matchers leave the namespace.
+pub(crate) fn refused(asking: Asking<'_>, ways: &[Asked]) -> Option<Fault> {
     let fault = |place: &str| Fault { place: place.to_owned(), kind: FaultKind::ClientError };
     if ways.is_empty() {
         return Some(fault("gateway (not supported in this version)"));

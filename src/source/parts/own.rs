@@ -6,7 +6,8 @@ use crate::engine::observation::{Fault, FaultKind, OwnReading};
 use crate::engine::units::Timestamp;
 use crate::source::parts::asking::{Asking, Notes};
 use crate::source::prometheus::answer::{Answer, Data};
-use crate::source::tenancy::{Admitted, Refusal};
+use crate::source::tenancy::{Admitted, Refusal, admit};
+use crate::spec::Target;
 
 /// A query of the user's, as it may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,34 @@ pub(crate) struct Question {
     pub(crate) place: String,
     /// The text to send, or why it is not sent.
     pub(crate) admitted: Result<Admitted, Refusal>,
+}
+
+/// The user's own queries, as they may be asked.
+#[derive(Debug)]
+pub(crate) struct Questions {
+    /// The signals, in the order of the setup.
+    pub(crate) own: Vec<Question>,
+    /// Demand held outside of the pods.
+    pub(crate) activation: Option<Question>,
+}
+
+impl Questions {
+    /// Understands the queries of `target` and confines them to its namespace where `tenant_labels`
+    /// are given. Parsing takes its time: not on a thread of the runtime.
+    pub(crate) fn understood(target: &Target, tenant_labels: Option<&[String]>) -> Self {
+        let question = |place: String, query: &str| Question {
+            place,
+            admitted: admit(query, &target.namespace, tenant_labels),
+        };
+        let own = target.own.iter();
+        Self {
+            own: own.map(|own| question(format!("signal {}", own.name), &own.query)).collect(),
+            activation: target
+                .activation_query
+                .as_deref()
+                .map(|query| question("activationQuery".to_owned(), query)),
+        }
+    }
 }
 
 /// The value of a question; `None` with a note.

@@ -1,0 +1,210 @@
+//! Answers to minutes. Pure: what a query did not say at an instant is unknown there, never zero.
+
+use std::time::Duration;
+
+use crate::engine::arrived::Minute;
+use crate::engine::units::Timestamp;
+use crate::source::backfill::queries::What;
+use crate::source::prometheus::answer::Data;
+
+/// Above this a number is a mistake, whatever it counts per second.
+const VALUE_MAX: f64 = 1e12;
+
+/// The values of one query, one per minute of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Column {
+    /// What they are.
+    pub(super) what: What,
+    /// By minute from the beginning of the stage.
+    pub(super) values: Vec<Option<f64>>,
+}
+
+/// Minutes of a stage.
+pub(super) fn count((begins, ends): (Timestamp, Timestamp)) -> usize {
+    usize::try_from(ends.since(begins).as_secs() / Minute::LENGTH.as_secs()).unwrap_or(0)
+}
+
+/// Nothing is known of any minute of `stage`.
+pub(super) fn unknown(what: What, stage: (Timestamp, Timestamp)) -> Column {
+    Column { what, values: vec![None; count(stage)] }
+}
+
+/// The values of an answer; `None` if it is no range of values. Where it has two series at an instant,
+/// neither is the value.
+pub(super) fn column(
+    (what, ahead): (What, Duration),
+    data: &Data,
+    stage: (Timestamp, Timestamp),
+) -> Option<Column> {
+    let Data::Matrix(rows) = data else { return None };
+    let mut column = unknown(what, stage);
+    let mut said = vec![false; column.values.len()];
+    let begins = stage.0.plus(ahead);
+    for sample in rows.iter().flat_map(|row| row.series.samples()) {
+        let Some(idx) = minute(begins, sample.at).filter(|idx| *idx < said.len()) else { continue };
+        let usable = (0.0..=VALUE_MAX).contains(&sample.value) && !said[idx];
+        column.values[idx] = usable.then_some(sample.value);
+        said[idx] = true;
+    }
+    Some(column)
+}
+
+/// Which minute after `begins` an instant is; `None` beside the grid.
+fn minute(begins: Timestamp, at: Timestamp) -> Option<usize> {
+    let length = i64::try_from(Minute::LENGTH.as_millis()).ok()?;
+    let span = at.unix_ms().checked_sub(begins.unix_ms())?;
+    (span % length == 0).then(|| usize::try_from(span / length).ok()).flatten()
+}
+
+/// The minutes of a stage, oldest first.
+pub(super) fn minutes(stage: (Timestamp, Timestamp), columns: &[Column]) -> Vec<Minute> {
+    let length = Minute::LENGTH;
+    (0..count(stage))
+        .map(|idx| {
+            let after = length.saturating_mul(u32::try_from(idx).unwrap_or(u32::MAX));
+            Row { idx, columns }.minute(stage.0.plus(after))
+        })
+        .collect()
+}
+
+/// One minute of all columns.
+#[derive(Debug, Clone, Copy)]
+struct Row<'a> {
+    idx: usize,
+    columns: &'a [Column],
+}
+
+impl Row<'_> {
+    fn minute(self, at: Timestamp) -> Minute {
+        Minute { at, requests: self.requests(), work: self.work(), replicas: self.replicas() }
+    }
+
+    fn said(self, what: What) -> Option<f64> {
+        self.values().find(|(of, _)| *of == what).and_then(|(_, value)| value)
+    }
+
+    fn values(self) -> impl Iterator<Item = (What, Option<f64>)> {
+        self.columns
+            .iter()
+            .map(move |column| (column.what, column.values.get(self.idx).copied().flatten()))
+    }
+
+    /// The gateway's count, else the engines'; refused requests are demand as well.
+    fn requests(self) -> Option<f64> {
+        let came = self.said(What::Gateway).or_else(|| self.said(What::Requests))?;
+        Some(came + self.said(What::Refused).unwrap_or(0.0))
+    }
+
+    /// Output, and the prompts that had to be computed. What no engine says is cached was computed;
+    /// prompts count for nothing only where the engine never counts them.
+    fn work(self) -> Option<f64> {
+        let output = self.said(What::Output)?;
+        let counts = self.columns.iter().any(|column| column.what == What::Prompt);
+        let prompt = if counts { self.said(What::Prompt)? } else { 0.0 };
+        let cached = self.said(What::Cached).unwrap_or(0.0);
+        Some(Minute::work_of(output, (prompt - cached).max(0.0)))
+    }
+
+    /// The largest demand of those that are known.
+    fn replicas(self) -> Option<f64> {
+        let ready = self.said(What::Ready);
+        let demand = self.values().filter_map(|(what, value)| match what {
+            What::Demand { target, per_replica } => {
+                let scale = if per_replica { ready? } else { 1.0 };
+                Some(value? * scale / target).filter(|demand| demand.is_finite())
+            }
+            What::Gateway
+            | What::Requests
+            | What::Refused
+            | What::Output
+            | What::Prompt
+            | What::Cached
+            | What::Ready => None,
+        });
+        demand.reduce(f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Column, column, minutes};
+    use crate::engine::series::{Sample, Series};
+    use crate::engine::units::Timestamp;
+    use crate::source::assemble::RawSeries;
+    use crate::source::backfill::queries::What;
+    use crate::source::prometheus::answer::Data;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_700_006_400_000 + seconds * 1000)
+    }
+
+    fn stage() -> (Timestamp, Timestamp) {
+        (at(0), at(180))
+    }
+
+    fn row(samples: &[(i64, f64)]) -> RawSeries {
+        let samples = samples.iter().map(|(time, value)| Sample { at: at(*time), value: *value });
+        let labels = [("a".to_owned(), samples.len().to_string())].into();
+        RawSeries { name: String::new(), labels, series: Series::new(samples.collect()) }
+    }
+
+    #[test]
+    fn an_answer_is_read_on_the_grid_of_minutes_and_nowhere_else() {
+        let read = |series: &[&[(i64, f64)]], expected: [Option<f64>; 3]| {
+            let data = Data::Matrix(series.iter().map(|samples| row(samples)).collect());
+            let asked = (What::Output, Duration::from_secs(120));
+            let read = column(asked, &data, stage()).unwrap();
+            assert_eq!(read.values, expected, "{series:?}");
+        };
+        read(&[], [None; 3]);
+        read(&[&[(120, 1.0), (180, 0.0), (240, 3.0)]], [Some(1.0), Some(0.0), Some(3.0)]);
+        read(&[&[(120, 1.0), (240, 3.0)]], [Some(1.0), None, Some(3.0)]);
+        read(&[&[(60, 9.0), (121, 9.0), (300, 9.0)]], [None; 3]);
+        read(&[&[(120, -1.0), (180, 1e13), (240, 1.0)]], [None, None, Some(1.0)]);
+        let two: [&[(i64, f64)]; 2] = [&[(120, 1.0), (180, 2.0)], &[(180, 2.0), (240, 3.0)]];
+        read(&two, [Some(1.0), None, Some(3.0)]);
+        assert_eq!(column((What::Output, Duration::ZERO), &Data::Scalar(1.0), stage()), None);
+    }
+
+    /// The second of three minutes, of which this is known.
+    fn check(known: &[(What, Option<f64>)], expected: (Option<f64>, Option<f64>, Option<f64>)) {
+        let columns: Vec<Column> = known
+            .iter()
+            .map(|(what, value)| Column { what: *what, values: vec![None, *value, None] })
+            .collect();
+        let minutes = minutes(stage(), &columns);
+        assert_eq!(minutes.iter().map(|m| m.at).collect::<Vec<_>>(), [at(0), at(60), at(120)]);
+        let found = (minutes[1].requests, minutes[1].work, minutes[1].replicas);
+        assert_eq!(found, expected, "{known:?}");
+        let other = (minutes[0].requests, minutes[2].work, minutes[2].replicas);
+        assert_eq!(other, (None, None, None), "{known:?}");
+    }
+
+    #[test]
+    fn what_was_not_said_is_unknown_and_never_zero() {
+        use What::{Cached, Gateway, Output, Prompt, Ready, Refused, Requests};
+        let signal = What::Demand { target: 4.0, per_replica: false };
+        let mean = What::Demand { target: 2.0, per_replica: true };
+        check(&[(Requests, None), (Refused, Some(1.0))], (None, None, None));
+        check(&[(Requests, Some(2.0)), (Refused, None)], (Some(2.0), None, None));
+        check(&[(Requests, Some(2.0)), (Refused, Some(1.0))], (Some(3.0), None, None));
+        check(&[(Gateway, Some(5.0)), (Requests, Some(2.0))], (Some(5.0), None, None));
+        check(&[(Gateway, Some(0.0)), (Requests, None)], (Some(0.0), None, None));
+        check(&[(Gateway, None), (Requests, Some(2.0))], (Some(2.0), None, None));
+        check(&[(Output, Some(7.0))], (None, Some(7.0), None));
+        check(&[(Output, Some(7.0)), (Prompt, None)], (None, None, None));
+        check(&[(Output, None), (Prompt, Some(40.0))], (None, None, None));
+        let cached = |cached| [(Output, Some(7.0)), (Prompt, Some(40.0)), (Cached, cached)];
+        check(&cached(None), (None, Some(11.0), None));
+        check(&cached(Some(30.0)), (None, Some(8.0), None));
+        check(&cached(Some(50.0)), (None, Some(7.0), None));
+        check(&[(signal, Some(8.0)), (mean, None)], (None, None, Some(2.0)));
+        check(
+            &[(signal, Some(8.0)), (mean, Some(3.0)), (Ready, Some(4.0))],
+            (None, None, Some(6.0)),
+        );
+        check(&[(mean, Some(3.0)), (Ready, None)], (None, None, None));
+    }
+}
