@@ -8,6 +8,7 @@
 
 mod calls;
 mod metrics;
+mod past;
 mod quarantine;
 mod reference;
 mod schedule;
@@ -19,6 +20,8 @@ mod keep;
 mod room;
 
 mod tick;
+
+mod teach;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +37,7 @@ use crate::engine::units::Timestamp;
 use crate::scaler::keep::Past;
 use crate::scaler::reference::Key;
 use crate::scaler::room::{Admission, Known, Room};
+use crate::scaler::teach::Teacher;
 use crate::scaler::tick::{Shared, Ticker};
 use crate::source::Sources;
 use crate::spec::{Limits, Spec};
@@ -41,6 +45,7 @@ use crate::store::Store;
 
 pub use handle::{Activity, OpenStream, Scaler, Seen, Unanswered};
 pub use metrics::Metrics;
+pub use past::Learning;
 pub use reference::{Reference, Refused};
 pub use world::{Live, Observe, World};
 
@@ -113,6 +118,7 @@ impl Registry {
             room: Room::new(limits, metrics.clone()),
             metrics,
             gate: Semaphore::new(OBSERVATIONS_MAX),
+            learning: teach::gate(),
             store,
         };
         Self {
@@ -200,7 +206,8 @@ impl Registry {
             Admission::In(scaler, gate) => {
                 let shared = Arc::clone(&self.shared);
                 let ticker = Ticker::new(shared, Arc::clone(&scaler), gate, publisher, observer);
-                self.spawn(&scaler, ticker, told_until);
+                let teacher = Teacher::of(Arc::clone(&self.shared), Arc::clone(&scaler));
+                self.spawn(&scaler, ticker, (teacher, told_until));
                 Ok(scaler)
             }
         }
@@ -241,15 +248,27 @@ impl Registry {
         }
     }
 
-    fn spawn(&self, scaler: &Scaler, ticker: Ticker, told_until: Option<Timestamp>) {
+    fn spawn(
+        &self,
+        scaler: &Scaler,
+        ticker: Ticker,
+        (teacher, told_until): (Option<Teacher>, Option<Timestamp>),
+    ) {
         let Scaler { namespace, name, hash8, .. } = scaler;
         // Not `name`: in JSON that is the key of the span's own name.
         let span = info_span!("scaler", %namespace, object = %name, %hash8);
         let ending = self.ending.clone();
+        let taught = async move {
+            if let Some(teacher) = teacher {
+                teacher.run().await;
+            }
+            std::future::pending::<()>().await;
+        };
         let life = async move {
             tokio::select! {
                 () = ending.cancelled() => {}
                 () = ticker.run(told_until) => {}
+                () = taught => {}
             }
         };
         let life = life.instrument(span);

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::arrived::Minute;
+use crate::engine::decision::Stage;
 use crate::engine::forecast;
 use crate::engine::foresight::learned::{HORIZONS, Learned, QUANTILE_MAX, horizon_for, minutes_of};
 use crate::engine::numeric::share;
@@ -29,6 +30,8 @@ pub use ahead::{Ahead, Unit};
 pub use meter::{Measured, Meter};
 pub use work::{equivalents, measured};
 
+/// A longer gap is worth filling from history.
+const GAP_MAX: Duration = Duration::from_mins(15);
 /// A forecast is about the minutes after the newest one; when that is older, it is no forecast.
 const AGE_MAX: Duration = Duration::from_mins(5);
 
@@ -59,19 +62,37 @@ impl Foresight {
         }
         let unit = if setup.family == Family::Llm { Unit::Requests } else { Unit::Replicas };
         let fresh = || Arc::new(Learned::new(unit, &setup.forecast));
+        self.learned = self.learned.take().filter(|learned| learned.is_for(&setup.forecast));
         let learned = Arc::make_mut(self.learned.get_or_insert_with(fresh));
         let margin = margin(setup);
         minutes.iter().for_each(|minute| learned.observe(minute, margin));
     }
 
-    /// Forgets what was learned and learns `history`, then what was learned live after it: history
-    /// that was fetched while ticks went on.
+    /// What `history` teaches, apart from anything known so far: to be taken over by
+    /// [`Self::take_over`].
     #[must_use]
-    pub fn taught(&self, setup: &Setup, history: &[Minute], since: &[Minute]) -> Self {
-        let mut taught = Self { meter: self.meter.clone(), learned: None };
+    pub fn of(setup: &Setup, history: &[Minute]) -> Self {
+        let mut taught = Self::default();
         taught.learn(setup, history);
-        taught.learn(setup, since);
         taught
+    }
+
+    /// Forgets what was learned for what `taught` knows, and for the minutes `since`, which came
+    /// while it was being taught.
+    pub fn take_over(&mut self, setup: &Setup, taught: Self, since: &[Minute]) {
+        self.learned = taught.learned;
+        self.learn(setup, since);
+    }
+
+    /// Whether it knows days as `setup` counts them, up to a quarter of an hour before `now`: then no
+    /// history has to be read again.
+    #[must_use]
+    pub fn is_taught(&self, setup: &Setup, now: Timestamp) -> bool {
+        self.learned.as_ref().is_some_and(|learned| {
+            learned.is_for(&setup.forecast)
+                && learned.forecaster.stage() >= Stage::Day
+                && learned.newest.is_some_and(|newest| now.since(newest) <= GAP_MAX)
+        })
     }
 
     /// The work within `lead` and until the next forecast; `None` where nothing was learned.

@@ -15,6 +15,7 @@ use crate::engine::decision::{Decision, State, Verdict};
 use crate::engine::observation::{Fault, Observation, Searched};
 use crate::engine::step::Memory;
 use crate::scaler::calls::Calls;
+use crate::scaler::past::{Learning, Past};
 use crate::scaler::reference::Key;
 use crate::spec::Spec;
 
@@ -92,6 +93,7 @@ pub struct Scaler {
     memory: Mutex<(u64, Memory)>,
     revised: Notify,
     streams: AtomicUsize,
+    past: Mutex<Past>,
 }
 
 /// The specification is left out: it holds the user's queries.
@@ -135,6 +137,7 @@ impl Scaler {
             memory: Mutex::new((0, memory)),
             revised: Notify::new(),
             streams: AtomicUsize::new(0),
+            past: Mutex::default(),
         }
     }
 
@@ -232,12 +235,25 @@ impl Scaler {
 
     /// Changes what the engine remembers (a wake), and has it decided upon at once.
     pub fn revise(&self, change: impl FnOnce(&mut Memory)) {
-        {
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.0 = memory.0.wrapping_add(1);
-            change(&mut memory.1);
-        }
+        self.revise_quietly(change);
         self.revised.notify_one();
+    }
+
+    /// Changes what the engine remembers; the next tick decides upon it.
+    pub(crate) fn revise_quietly(&self, change: impl FnOnce(&mut Memory)) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.0 = memory.0.wrapping_add(1);
+        change(&mut memory.1);
+    }
+
+    /// What it learned of the past, and how far it is.
+    #[must_use]
+    pub fn learning(&self) -> Learning {
+        self.past().learning.clone()
+    }
+
+    pub(crate) fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) const fn key(&self) -> &Key {

@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
 use tracing::{debug, error, warn};
 
+use crate::engine::arrived::Minute;
 use crate::engine::decision::Decision;
 use crate::engine::invariants::violations;
 use crate::engine::observation::{Fault, FaultKind, Observation};
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Observations at once, of all namespaces.
     pub(crate) gate: Semaphore,
+    /// Histories learned at once.
+    pub(crate) learning: Semaphore,
     /// Where memories and decisions outlive the process.
     pub(crate) store: Option<Arc<Store>>,
 }
@@ -149,6 +152,7 @@ impl Ticker {
             tries += 1;
             if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
                 self.check(observation, &before, &step.decision);
+                self.keep_minute(step.minute);
                 return step.decision;
             }
         }
@@ -179,6 +183,18 @@ impl Ticker {
             *latest = Some(decision);
             changed
         });
+    }
+
+    /// Keeps what arrived in a minute that is over.
+    fn keep_minute(&self, minute: Option<Minute>) {
+        let Some(minute) = minute else { return };
+        self.scaler.past().note(minute);
+        if let Some(store) = &self.shared.store {
+            let key = keep::key(self.scaler.key(), &self.scaler.spec);
+            if !store.add_minutes(&key, &[minute]) {
+                debug!("a minute not stored: too much waits to be written");
+            }
+        }
     }
 
     /// Hands over what has to outlive the process; before it is told to anybody.

@@ -13,6 +13,7 @@ use crate::engine::setup::Setup;
 use crate::engine::step::{self, Memory, Step};
 use crate::engine::units::Timestamp;
 use crate::scaler::reference::Reference;
+use crate::source::backfill::{Backfill, Cursor};
 use crate::source::{Reader, Sources};
 use crate::spec::{self, Faults, Limits, Spec, Target};
 
@@ -22,7 +23,7 @@ pub trait Observe: Send + fmt::Debug {
     fn observe(&mut self, at: Timestamp) -> BoxFuture<'_, Observation>;
 }
 
-/// The three functions that a registry of scalers calls.
+/// The functions that a registry of scalers calls.
 pub trait World: Send + Sync + fmt::Debug {
     /// Understands a trigger: pure, so that a wrong one need not be read twice.
     ///
@@ -35,6 +36,11 @@ pub trait World: Send + Sync + fmt::Debug {
 
     /// Decides: pure.
     fn step(&self, setup: &Setup, observation: &Observation, memory: Memory) -> Step;
+
+    /// What reads the minutes that `cursor` lacks from where history is kept; `None`: nowhere.
+    fn history(&self, _spec: &Spec, _cursor: Cursor) -> Option<Backfill> {
+        None
+    }
 }
 
 /// The real world: the parser, the datasources and the engine.
@@ -62,6 +68,10 @@ impl World for Live {
 
     fn step(&self, setup: &Setup, observation: &Observation, memory: Memory) -> Step {
         step::step(setup, observation, memory)
+    }
+
+    fn history(&self, spec: &Spec, cursor: Cursor) -> Option<Backfill> {
+        Some(self.sources.backfill(&spec.target, &spec.setup, cursor))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::engine::decide::facts::Timings;
 use crate::engine::decision::{Foreseen, Reason};
 use crate::engine::demand::Input;
 use crate::engine::foresight::{Ahead, Foresight, equivalents};
-use crate::engine::numeric::replicas_ceil;
+use crate::engine::numeric::{fade, replicas_ceil};
 use crate::engine::setup::{Setup, Strategy};
 use crate::engine::units::Ratio;
 
@@ -18,12 +18,25 @@ const COLD_START_COST: u32 = 5;
 /// Demand is known to the slot of five minutes only.
 const SLOT: Duration = Duration::from_mins(5);
 
-/// The usable share of a replica: more of it while a trusted forecast takes part.
+/// What a replica may carry of a forecast quantile, which has its margin already: the rest is for what
+/// comes and goes within its minutes.
+const FORECAST_SHARE: f64 = 0.95;
+/// What a forecast did not see is missing for a cold start: margin that it replaces comes back by half
+/// for each so long cold start.
+const RELIED_UPON: Duration = Duration::from_mins(4);
+
+/// The usable share of a replica at what is seen now: more of it while a trusted forecast takes part,
+/// the less so the longer a cold start takes.
 #[must_use]
-pub fn headroom(setup: &Setup, ahead: Option<&Ahead>) -> Ratio {
+pub fn headroom(setup: &Setup, ahead: Option<&Ahead>, cold_start: Duration) -> Ratio {
     let trusted =
         ahead.is_some_and(|ahead| ahead.counts(setup.strategy) && ahead.trust.is_trusted());
-    if trusted { setup.forecast.headroom_trusted } else { setup.headroom }
+    if !trusted {
+        return setup.headroom;
+    }
+    let more = setup.forecast.headroom_trusted.get() - setup.headroom.get();
+    let share = setup.headroom.get() + more.max(0.0) * fade(cold_start, RELIED_UPON);
+    Ratio::try_new(share).unwrap_or(setup.headroom)
 }
 
 /// What is wanted ahead of demand.
@@ -114,6 +127,9 @@ impl Plan {
 }
 
 fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> Foreseen {
+    let headroom = input.headroom.get();
+    let share = FORECAST_SHARE.max(input.headroom.get());
+    let input = &Input { headroom: Ratio::try_new(share).unwrap_or(input.headroom), ..*input };
     let equivalents = equivalents(input, ahead);
     Foreseen {
         quantile: ahead.quantile,
@@ -122,7 +138,7 @@ fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> 
         replicas: equivalents.map(replicas_ceil),
         counts: equivalents.is_some() && ahead.counts(input.setup.strategy),
         reactive,
-        headroom: input.headroom.get(),
+        headroom,
         trust: ahead.trust,
         stage: ahead.stage,
         next_stage: ahead.next_stage,

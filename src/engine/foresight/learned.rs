@@ -1,6 +1,10 @@
 //! What a workload's minutes taught: forecaster, account and rhythm, in one unit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
 
 use crate::engine::arrived::Minute;
 use crate::engine::forecast::trust::capped;
@@ -25,6 +29,8 @@ pub(super) struct Learned {
     pub(super) account: Account,
     pub(super) rhythm: Rhythm,
     pub(super) newest: Option<Timestamp>,
+    zone: Tz,
+    holidays: BTreeSet<NaiveDate>,
 }
 
 impl Learned {
@@ -39,7 +45,13 @@ impl Learned {
         let (horizon, quantile) = (1, setup.quantile.min(QUANTILE_MAX));
         let account = Account::new(horizon, minutes_of(horizon), quantile);
         let rhythm = Rhythm::new(setup.zone, setup.holidays.clone());
-        Self { unit, forecaster, account, rhythm, newest: None }
+        let (zone, holidays) = (setup.zone, setup.holidays.clone());
+        Self { unit, forecaster, account, rhythm, newest: None, zone, holidays }
+    }
+
+    /// Whether it counts days as `setup` does; if not, it has to learn anew.
+    pub(super) fn is_for(&self, setup: &Forecasting) -> bool {
+        self.zone == setup.zone && self.holidays == setup.holidays
     }
 
     /// `margin` is by how much more than what it saw the reactive decision makes room for.

@@ -45,8 +45,8 @@ pub(super) const PRESCALE_AUTO: Policy = Policy {
         "it learns from the run alone: no history before its first minute",
         "the default tick of 15 s",
     ],
-    knob: Some(QUANTILE),
-    law: |context, quantile| Box::new(Reactive::foreseeing(context, quantile, Strategy::Auto)),
+    knob: Some(HEADROOM),
+    law: |context, headroom| Box::new(Reactive::foreseeing(context, headroom, Strategy::Auto)),
     ..PRESCALE_REACTIVE
 };
 
@@ -55,16 +55,35 @@ pub(super) const PRESCALE_PROACTIVE: Policy = Policy {
     name: "prescale-proactive",
     about: "prescale with scaleStrategy: proactive: as prescale-auto, but the forecast counts from its first hour on and when it \
             has been demoted.",
-    knob: Some(QUANTILE),
-    law: |context, quantile| Box::new(Reactive::foreseeing(context, quantile, Strategy::Proactive)),
+    knob: Some(HEADROOM),
+    law: |context, headroom| Box::new(Reactive::foreseeing(context, headroom, Strategy::Proactive)),
     ..PRESCALE_AUTO
 };
 
-const QUANTILE: Knob = Knob {
-    name: "quantile: probability that capacity suffices over the lead",
-    default: 0.95,
-    values: &[0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99],
+const HEADROOM: Knob = Knob {
+    name: "headroom, and with it headroomTrusted (0.15 more) and quantile (from 0.99 to 0.5)",
+    default: 0.7,
+    values: &[0.99, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5],
 };
+
+/// A quantile for each headroom: with less margin against surprise less of it against what is foreseen.
+const QUANTILES: [(f64, f64); 9] = [
+    (0.5, 0.99),
+    (0.6, 0.98),
+    (0.65, 0.97),
+    (0.7, 0.95),
+    (0.75, 0.9),
+    (0.8, 0.85),
+    (0.85, 0.8),
+    (0.9, 0.7),
+    (0.95, 0.6),
+];
+
+/// The quantile of the first headroom that is not less; the least beyond the last one.
+fn quantile_at(headroom: f64) -> f64 {
+    let place = QUANTILES.iter().find(|(at, _)| headroom <= at + 1e-9);
+    place.map_or(0.5, |(_, quantile)| *quantile)
+}
 
 fn actuator(context: &Context) -> Actuator {
     Actuator::Keda(Keda::recommended(context.limits))
@@ -97,12 +116,17 @@ impl Reactive {
         Self { setup, memory: Memory::default() }
     }
 
-    /// With a forecast of a quantile of 0.5..=0.99; another changes nothing.
+    /// With a forecast. At the default headroom everything is as the trigger says; at another of 0..=1
+    /// margin and quantile move together.
     #[must_use]
-    pub fn foreseeing(context: &Context, quantile: f64, strategy: Strategy) -> Self {
+    pub fn foreseeing(context: &Context, headroom: f64, strategy: Strategy) -> Self {
         let mut setup = setup(context, strategy);
-        if (0.5..1.0).contains(&quantile) {
-            setup.forecast.quantile = quantile;
+        let is_turned = (headroom - HEADROOM.default).abs() > 1e-9;
+        if let Some(headroom) = Ratio::try_new(headroom).ok().filter(|_| is_turned) {
+            setup.headroom = headroom;
+            let trusted = Ratio::try_new((headroom.get() + 0.15).min(1.0));
+            setup.forecast.headroom_trusted = trusted.unwrap_or(headroom);
+            setup.forecast.quantile = quantile_at(headroom.get());
         }
         Self { setup, memory: Memory::default() }
     }

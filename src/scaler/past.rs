@@ -1,0 +1,47 @@
+//! How far a scaler is with its past, and what ticks measured meanwhile.
+
+use std::collections::VecDeque;
+
+use crate::engine::arrived::Minute;
+use crate::source::backfill::{Progress, Reason};
+
+/// Minutes that ticks measure while a history is read: a day of them, 80 kB.
+const RECENT_MAX: usize = 1440;
+
+/// How far a scaler is with its past.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Learning {
+    /// Nothing is to be learned, or it has not begun.
+    #[default]
+    None,
+    /// The datasource is being read.
+    Reading(Progress),
+    /// It was read to the end; so many minutes are known.
+    Done {
+        /// Minutes of which something is known.
+        minutes: usize,
+    },
+    /// There is no more to be had.
+    Failed(Reason),
+}
+
+/// The past of a scaler as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// How far it is.
+    pub(crate) learning: Learning,
+    /// What ticks measured since it began; `None` when nobody needs it.
+    pub(crate) recent: Option<VecDeque<Minute>>,
+}
+
+impl Past {
+    /// Notes a minute that a tick measured.
+    pub(crate) fn note(&mut self, minute: Minute) {
+        if let Some(recent) = &mut self.recent {
+            if recent.len() == RECENT_MAX {
+                recent.pop_front();
+            }
+            recent.push_back(minute);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a new scaler learns of the past: the minutes the store kept, and those its datasource has.
+//!
+//! Beside the ticks, which go on without a forecast meanwhile. Minutes that ticks measure in that time
+//! are added at the end, so that nothing is lost and nothing counts twice. What was fetched is stored
+//! as it comes: after a restart only the rest is asked for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, mpsc};
+use tracing::{debug, info};
+
+use crate::engine::arrived::Minute;
+use crate::engine::foresight::Foresight;
+use crate::engine::setup::Strategy;
+use crate::engine::units::Timestamp;
+use crate::scaler::handle::Scaler;
+use crate::scaler::keep;
+use crate::scaler::past::Learning;
+use crate::scaler::tick::Shared;
+use crate::source::backfill::{self, Cursor, Told};
+
+/// Histories learned at once: each costs a tenth of a second of a core, and ticks come first.
+pub(crate) const LEARNING_MAX: usize = 1;
+/// Who teaches one scaler.
+#[derive(Debug)]
+pub(crate) struct Teacher {
+    shared: Arc<Shared>,
+    scaler: Arc<Scaler>,
+    known: BTreeMap<Timestamp, Minute>,
+}
+
+impl Teacher {
+    /// A teacher, if the scaler forecasts and does not know its days already.
+    pub(crate) fn of(shared: Arc<Shared>, scaler: Arc<Scaler>) -> Option<Self> {
+        let setup = &scaler.spec.setup;
+        let now = scaler.clock().now();
+        let taught = scaler.memory().foresight.is_taught(setup, now);
+        if setup.strategy == Strategy::Reactive || taught {
+            return None;
+        }
+        scaler.past().recent = Some(VecDeque::new());
+        Some(Self { shared, scaler, known: BTreeMap::new() })
+    }
+
+    /// Teaches what is stored, then what the datasource has.
+    pub(crate) async fn run(mut self) {
+        let now = self.scaler.clock().now();
+        let from = now.minus(self.scaler.spec.setup.forecast.history);
+        let complete = self.read_store(from).await;
+        self.teach().await;
+        for cursor in self.wanted(from, now, complete) {
+            if !self.fetch(cursor).await {
+                break;
+            }
+        }
+        let (minutes, learning) = (self.known.len(), self.scaler.past().learning.clone());
+        if !matches!(learning, Learning::Failed(_)) {
+            self.scaler.past().learning = Learning::Done { minutes };
+            self.keep_cursor(now);
+        }
+        info!(minutes, "history learned");
+        self.scaler.past().recent = None;
+    }
+
+    /// Reads what is stored; up to when everything is there.
+    async fn read_store(&mut self, from: Timestamp) -> Option<Timestamp> {
+        let store = Arc::clone(self.shared.store.as_ref()?);
+        let key = keep::key(self.scaler.key(), &self.scaler.spec);
+        let read = move || (store.minutes(&key, from), store.cursor(&key));
+        let (minutes, cursor) = tokio::task::spawn_blocking(read).await.ok()?;
+        self.known.extend(minutes.into_iter().map(|minute| (minute.at, minute)));
+        cursor
+    }
+
+    /// What to ask for: the time since the newest minute, and, unless everything before was there once,
+    /// the time before the oldest.
+    fn wanted(&self, from: Timestamp, now: Timestamp, complete: Option<Timestamp>) -> Vec<Cursor> {
+        let (first, last) = (self.known.keys().next(), self.known.keys().next_back());
+        let Some((first, last)) = first.zip(last) else { return vec![Cursor::new(from, now)] };
+        let since = Cursor::new(last.plus(Minute::LENGTH).max(from), now);
+        let before = complete.is_none().then(|| Cursor::new(from, *first));
+        [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
+    }
+
+    /// Fetches what `cursor` lacks; whether it makes sense to go on. The newest day is taught as soon as
+    /// it is there, the rest at the end.
+    async fn fetch(&mut self, cursor: Cursor) -> bool {
+        let Some(history) = self.shared.world.history(&self.scaler.spec, cursor) else {
+            return false;
+        };
+        let (sender, mut told) = mpsc::channel(1);
+        let reading = backfill::run(history, &sender);
+        tokio::pin!(reading);
+        let mut early = true;
+        loop {
+            let step = tokio::select! {
+                step = told.recv() => step,
+                () = &mut reading => told.try_recv().ok(),
+            };
+            match step {
+                Some(Told::Chunk(chunk)) => {
+                    self.take(chunk.minutes);
+                    self.scaler.past().learning = Learning::Reading(chunk.progress);
+                    if std::mem::take(&mut early) {
+                        self.teach().await;
+                    }
+                }
+                Some(Told::Waiting { kind, progress, .. }) => {
+                    debug!(fault = kind.words(), "history has to wait");
+                    self.scaler.past().learning = Learning::Reading(progress);
+                }
+                Some(Told::Done(_)) => {
+                    self.teach().await;
+                    return true;
+                }
+                Some(Told::Failed { reason, .. }) => {
+                    info!(%reason, "no more history");
+                    self.teach().await;
+                    self.scaler.past().learning = Learning::Failed(reason);
+                    return false;
+                }
+                None => return false,
+            }
+        }
+    }
+
+    fn take(&mut self, minutes: Vec<Minute>) {
+        if let Some(store) = &self.shared.store {
+            let key = keep::key(self.scaler.key(), &self.scaler.spec);
+            if !store.add_minutes(&key, &minutes) {
+                debug!("history not stored: too much waits to be written");
+            }
+        }
+        let something = |minute: &Minute| *minute != Minute::unknown(minute.at);
+        let known = minutes.into_iter().filter(something);
+        self.known.extend(known.map(|minute| (minute.at, minute)));
+    }
+
+    fn keep_cursor(&self, until: Timestamp) {
+        if let Some(store) = &self.shared.store {
+            store.set_cursor(&keep::key(self.scaler.key(), &self.scaler.spec), until);
+        }
+    }
+
+    /// Has everything known learned, and the scaler go on with it.
+    async fn teach(&self) {
+        if self.known.is_empty() {
+            return;
+        }
+        let Ok(_turn) = self.shared.learning.acquire().await else { return };
+        let minutes: Vec<Minute> = self.known.values().copied().collect();
+        let setup = self.scaler.spec.setup.clone();
+        let learn = move || Foresight::of(&setup, &minutes);
+        let Ok(taught) = tokio::task::spawn_blocking(learn).await else { return };
+        let recent: Vec<Minute> = self.scaler.past().recent.iter().flatten().copied().collect();
+        let setup = &self.scaler.spec.setup;
+        self.scaler.revise_quietly(|memory| {
+            memory.foresight.take_over(setup, taught, &recent);
+        });
+    }
+}
+
+/// Histories that are learned at the same time.
+pub(crate) const fn gate() -> Semaphore {
+    Semaphore::const_new(LEARNING_MAX)
+}
