@@ -291,13 +291,7 @@ impl fmt::Display for Reason {
             Self::Tolerance { wanted, sent } => {
                 write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
             }
-            Self::Restored { age } => {
-                write!(
-                    f,
-                    "decided {} s before this start; first reading not finished",
-                    age.as_secs()
-                )
-            }
+            Self::Restored { age } => write!(f, "decided {} s before this start", age.as_secs()),
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {
                 let name = example.as_ref().map_or_else(String::new, |name| cut(name));
