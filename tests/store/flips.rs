@@ -101,7 +101,7 @@ fn a_byte_that_falls_over_in_the_log_takes_back_at_most_what_is_in_it() {
     let files = [read("prescale.db-wal"), read("prescale.db")];
     drop(store);
     let mut older = 0;
-    for offset in (0..files[0].1.len()).step_by(asked("PRESCALE_FLIP_STEP", 20 * STEP)) {
+    for offset in (0..files[0].1.len()).step_by(20 * asked("PRESCALE_FLIP_STEP", STEP)) {
         lay(dir.path(), &files, offset);
         let store = open(dir.path());
         let now: Vec<Whole> = keys().iter().map(|key| whole(&store, key)).collect();
