@@ -1,5 +1,6 @@
 //! The decision as data: the state of knowledge, what KEDA is told, and every reason for it.
 
+mod early;
 mod foreseen;
 mod reason;
 mod term;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::units::{Replicas, Timestamp};
 
+pub use early::Early;
 pub use foreseen::{Foreseen, Rival, Stage, Trust};
 pub use reason::{Block, Limit, Reason};
 pub use term::{Short, Term, TermKind};

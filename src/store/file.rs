@@ -44,10 +44,34 @@ pub(super) enum Unusable {
     Failed(rusqlite::Error),
 }
 
+/// While a file is opened, whatever is not the system's fault is the file's: a wrong byte in its
+/// head shows as any kind of error.
 impl From<rusqlite::Error> for Unusable {
     fn from(error: rusqlite::Error) -> Self {
-        if is_broken(&error) { Self::Unknown(error.to_string()) } else { Self::Failed(error) }
+        if is_of_the_system(&error) {
+            Self::Failed(error)
+        } else {
+            Self::Unknown(crate::report::one_line(&error.to_string()))
+        }
     }
+}
+
+fn is_of_the_system(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::PermissionDenied
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::NoLargeFileSupport
+        )
+    )
 }
 
 /// Whether an error speaks of what is in the file, not of how it went.

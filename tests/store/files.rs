@@ -45,7 +45,7 @@ fn cut(path: &Path, bytes: impl Fn(u64) -> u64) {
 #[test]
 fn what_cannot_be_used_is_set_aside_and_a_new_file_begun() {
     type Harm = (&'static str, fn(&Path));
-    let rows: [Harm; 12] = [
+    let rows: [Harm; 13] = [
         ("text", |path| {
             fs::write(path, "not a database, and longer than a header".repeat(9)).unwrap()
         }),
@@ -60,6 +60,12 @@ fn what_cannot_be_used_is_set_aside_and_a_new_file_begun() {
         ("another application", |path| run(path, "PRAGMA application_id = 7")),
         ("another table", |path| run(path, "CREATE TABLE books (title TEXT)")),
         ("a lost table", |path| run(path, "DROP TABLE minute")),
+        // Found by turning every byte over: an error of no kind of its own.
+        ("an unknown schema format", |path| {
+            let mut bytes = fs::read(path).unwrap();
+            bytes[47] = 0xFB;
+            fs::write(path, bytes).unwrap();
+        }),
         ("cut in the header", |path| cut(path, |_| 50)),
         ("cut after a page", |path| cut(path, |_| 4096)),
         ("cut in half", |path| cut(path, |bytes| bytes / 2 + 100)),

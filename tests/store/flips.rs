@@ -50,6 +50,8 @@ fn lay(dir: &Path, files: &[(&str, Vec<u8>)], offset: usize) {
     }
 }
 
+/// What a state loses is always noticed. A minute or a cursor may get another's number or time and is
+/// then, rarely and without a word, not there: history is fetched again, and unknown lowers nothing.
 #[test]
 fn a_byte_that_falls_over_in_the_file_is_noticed_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
@@ -58,13 +60,14 @@ fn a_byte_that_falls_over_in_the_file_is_noticed_or_harmless() {
     let before: Vec<Whole> = keys().iter().map(|key| whole(&store, key)).collect();
     drop(store);
     let file = [("prescale.db", fs::read(dir.path().join("prescale.db")).unwrap())];
-    let (mut lost, mut tried) = (0, 0);
+    let (mut lost, mut silent, mut tried) = (0, 0, 0);
     for offset in (0..file[0].1.len()).step_by(asked("PRESCALE_FLIP_STEP", STEP)) {
         lay(dir.path(), &file, offset);
         let store = open(dir.path());
-        let mut complete = true;
+        let (mut states, mut complete) = (true, true);
         for (key, before) in keys().iter().zip(&before) {
             let (kept, minutes, cursor) = whole(&store, key);
+            states &= kept == before.0;
             complete &= (&kept, &minutes, &cursor) == (&before.0, &before.1, &before.2);
             assert!(kept.is_none() || kept == before.0, "{offset}: {kept:?}");
             assert!(cursor.is_none() || cursor == before.2, "{offset}: {cursor:?}");
@@ -73,12 +76,14 @@ fn a_byte_that_falls_over_in_the_file_is_noticed_or_harmless() {
         }
         let noticed = store.metrics().errors() > 0;
         drop(store);
-        assert!(complete || noticed, "{offset}: lost without a word");
+        assert!(states || noticed, "{offset}: lost without a word");
+        silent += usize::from(!complete && !noticed);
         assert!(!aside(dir.path()).is_empty() <= noticed, "{offset}");
         lost += usize::from(!complete);
         tried += 1;
     }
-    println!("{tried} flips: {lost} noticed, {} harmless", tried - lost);
+    println!("{tried} flips: {lost} lost something, {silent} unnoticed; {} harmless", tried - lost);
+    assert!(silent * 100 <= tried, "{silent} of {tried} lost without a word");
     assert!(lost > tried / 20, "{lost} of {tried}: the flips hit nothing");
 }
 
@@ -101,7 +106,7 @@ fn a_byte_that_falls_over_in_the_log_takes_back_at_most_what_is_in_it() {
     let files = [read("prescale.db-wal"), read("prescale.db")];
     drop(store);
     let mut older = 0;
-    for offset in (0..files[0].1.len()).step_by(asked("PRESCALE_FLIP_STEP", 20 * STEP)) {
+    for offset in (0..files[0].1.len()).step_by(20 * asked("PRESCALE_FLIP_STEP", STEP)) {
         lay(dir.path(), &files, offset);
         let store = open(dir.path());
         let now: Vec<Whole> = keys().iter().map(|key| whole(&store, key)).collect();

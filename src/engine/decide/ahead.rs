@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::engine::decide::facts::Timings;
-use crate::engine::decision::{Foreseen, Reason};
+use crate::engine::decision::{Early, Foreseen, Reason};
 use crate::engine::demand::Input;
 use crate::engine::foresight::{Ahead, Foresight, equivalents};
 use crate::engine::numeric::{fade, replicas_ceil};
@@ -108,7 +108,7 @@ impl Plan {
             return self.reason(0);
         }
         let idle = self.idle.filter(|idle| *idle < self.cost)?;
-        Some(Reason::StaysAwake { idle, cost: self.cost })
+        Some(Reason::Early(Early::StaysAwake { idle, cost: self.cost }))
     }
 
     /// Why more than `wanted` is decided, if it is.
@@ -119,10 +119,10 @@ impl Plan {
             return None;
         }
         if let Some(chance) = self.chance.filter(|_| self.wakes() && replicas == 1) {
-            return Some(Reason::WakesAhead { chance, within: self.lead });
+            return Some(Reason::Early(Early::WakesAhead { chance, within: self.lead }));
         }
         let Foreseen { quantile, horizon, .. } = self.foreseen?;
-        Some(Reason::Forecast { replicas, quantile, horizon })
+        Some(Reason::Early(Early::Forecast { replicas, quantile, horizon }))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::decision::early::Early;
 use crate::engine::decision::term::Short;
 use crate::engine::observation::{FaultKind, Role};
 
@@ -225,29 +226,8 @@ pub enum Reason {
     },
     /// No number can be given.
     NoNumber,
-    /// More than is needed now, for what is forecast.
-    Forecast {
-        /// Replicas.
-        replicas: u32,
-        /// Probability that they suffice.
-        quantile: f64,
-        /// For the largest demand until then.
-        horizon: Duration,
-    },
-    /// This time of the day usually brings demand: wakes before it.
-    WakesAhead {
-        /// How likely, 0..=1.
-        chance: f64,
-        /// Within this time.
-        within: Duration,
-    },
-    /// Idle, but usually not for long enough to be worth a cold start.
-    StaysAwake {
-        /// How long it usually stays idle.
-        idle: Duration,
-        /// Idle time that a cold start is worth.
-        cost: Duration,
-    },
+    /// Something is wanted ahead of demand.
+    Early(Early),
     /// Of the process before this one: it stands until the first reading has ended.
     Restored {
         /// How old the decision was when it was taken over.
@@ -330,29 +310,8 @@ impl fmt::Display for Reason {
             Self::Tolerance { wanted, sent } => {
                 write!(f, "sends {sent} for {wanted} to leave the HPA's tolerance")
             }
-            Self::Forecast { replicas, quantile, horizon } => {
-                let minutes = horizon.as_secs() / 60;
-                write!(
-                    f,
-                    "forecast needs {replicas}: p{} within {minutes} min",
-                    Short(quantile * 100.0)
-                )
-            }
-            Self::WakesAhead { chance, within } => {
-                let percent = Short((chance * 100.0).round());
-                write!(f, "wakes ahead: demand within {} s is {percent} % likely", within.as_secs())
-            }
-            Self::StaysAwake { idle, cost } => {
-                let (idle, cost) = (idle.as_secs(), cost.as_secs());
-                write!(f, "stays awake: usually idle {idle} s more, a cold start is worth {cost} s")
-            }
-            Self::Restored { age } => {
-                write!(
-                    f,
-                    "decided {} s before this start; first reading not finished",
-                    age.as_secs()
-                )
-            }
+            Self::Early(early) => early.fmt(f),
+            Self::Restored { age } => write!(f, "decided {} s before this start", age.as_secs()),
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {
                 let name = example.as_ref().map_or_else(String::new, |name| cut(name));
