@@ -186,7 +186,7 @@ impl Run {
     fn tick(&mut self) {
         let observation = self.world.observe();
         let before = self.memory.clone();
-        let Step { decision, memory } = step(&self.setup, &observation, before.clone());
+        let Step { decision, memory, .. } = step(&self.setup, &observation, before.clone());
         let broken = violations(&self.setup, &observation, &before, &decision);
         assert!(broken.is_empty(), "at {} s: {broken:?} in {decision:#?}", self.elapsed);
         let stored = serde_json::to_string(&memory).unwrap();

@@ -34,33 +34,38 @@ fn now() -> Timestamp {
     Timestamp::from_unix_ms(1_000_000)
 }
 
-fn world(roles: &[(Role, f64)]) -> World {
+/// What most tests set up.
+pub(crate) fn setup() -> Setup {
     let ratio = |value| Ratio::try_new(value).unwrap();
+    Setup {
+        family: Family::Llm,
+        has_kv: true,
+        targets: Targets { kv_cache: Some(ratio(0.7)), ..Targets::default() },
+        gpu: GpuTargets::default(),
+        objectives: Objectives::default(),
+        own: Vec::new(),
+        activation: 0.0,
+        wake_path: false,
+        idle_after: Duration::from_mins(5),
+        activation_timeout: None,
+        strategy: Strategy::Auto,
+        lead: Lead::Learned,
+        capacity: CapacitySeed::default(),
+        min_replicas: None,
+        max_replicas: None,
+        replicas_limit: Replicas::new(1000),
+        calendar: Calendar::default(),
+        headroom: ratio(0.5),
+        on_no_data: OnNoData::Hold,
+        hpa_tolerance: None,
+        forecast: Forecasting::default(),
+        tick: Duration::from_secs(15),
+    }
+}
+
+fn world(roles: &[(Role, f64)]) -> World {
     World {
-        setup: Setup {
-            family: Family::Llm,
-            has_kv: true,
-            targets: Targets { kv_cache: Some(ratio(0.7)), ..Targets::default() },
-            gpu: GpuTargets::default(),
-            objectives: Objectives::default(),
-            own: Vec::new(),
-            activation: 0.0,
-            wake_path: false,
-            idle_after: Duration::from_mins(5),
-            activation_timeout: None,
-            strategy: Strategy::Auto,
-            lead: Lead::Learned,
-            capacity: CapacitySeed::default(),
-            min_replicas: None,
-            max_replicas: None,
-            replicas_limit: Replicas::new(1000),
-            calendar: Calendar::default(),
-            headroom: ratio(0.5),
-            on_no_data: OnNoData::Hold,
-            hpa_tolerance: None,
-            forecast: Forecasting::default(),
-            tick: Duration::from_secs(15),
-        },
+        setup: setup(),
         capacity: Capacity::default(),
         pressure: Pressure::default(),
         roles: roles.to_vec(),

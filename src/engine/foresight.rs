@@ -164,3 +164,106 @@ fn margin(setup: &Setup) -> f64 {
     let (trusted, headroom) = (setup.forecast.headroom_trusted.get(), setup.headroom.get());
     share(trusted, headroom).unwrap_or(1.0).max(1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Foresight, Measured, Unit};
+    use crate::engine::arrived::Minute;
+    use crate::engine::decision::Stage;
+    use crate::engine::demand_tests::setup;
+    use crate::engine::setup::Strategy;
+    use crate::engine::units::Timestamp;
+
+    const LEAD: Duration = Duration::from_secs(240);
+
+    fn at(minute: u32) -> Timestamp {
+        Timestamp::from_unix_ms(i64::from(minute) * 60_000)
+    }
+
+    /// Requests of ten tokens each: ten a second, twenty in every full hour's first half.
+    fn minute(number: u32) -> Minute {
+        let requests = if number % 60 < 30 { 20.0 } else { 10.0 };
+        Minute {
+            at: at(number),
+            requests: Some(requests),
+            work: Some(requests * 10.0),
+            replicas: None,
+        }
+    }
+
+    fn days(days: u32) -> Vec<Minute> {
+        (0..days * 1440).map(minute).collect()
+    }
+
+    #[test]
+    fn history_and_ticks_teach_the_same() {
+        let setup = setup();
+        let history = days(2);
+        let mut taught = Foresight::default();
+        taught.take_over(&setup, Foresight::of(&setup, &history[..2800]), &history[2700..]);
+        let mut ticked = Foresight::default();
+        for minute in &history {
+            let Minute { requests, work, replicas, .. } = *minute;
+            let measured = Measured { requests, work, replicas };
+            ticked.note(&setup, minute.at.plus(Minute::LENGTH), measured);
+        }
+        let now = at(2 * 1440);
+        let (taught_says, ticked_says) =
+            (taught.ahead(&setup, now, LEAD), ticked.ahead(&setup, now, LEAD));
+        assert!(taught_says.is_some() && taught_says == ticked_says);
+        assert!(taught.is_taught(&setup, now));
+        assert!(!taught.is_taught(&setup, now.plus(Duration::from_hours(1))));
+    }
+
+    #[test]
+    fn the_horizon_covers_the_lead_and_one_minute() {
+        let setup = setup();
+        let mut foresight = Foresight::of(&setup, &days(1));
+        let rows = [(0, 1), (60, 5), (240, 5), (241, 10), (878, 20), (9000, 90)];
+        for (lead, minutes) in rows {
+            let ahead = foresight.ahead(&setup, at(1440), Duration::from_secs(lead)).unwrap();
+            assert_eq!(ahead.horizon, Duration::from_mins(minutes), "{lead} s");
+            assert_eq!((ahead.stage, ahead.unit), (Stage::Day, Unit::Work));
+        }
+    }
+
+    #[test]
+    fn an_old_forecast_is_none_and_another_zone_learns_anew() {
+        let mut setup = setup();
+        let mut foresight = Foresight::of(&setup, &days(1));
+        let work = |foresight: &mut Foresight, now| {
+            foresight.ahead(&setup, now, LEAD).and_then(|ahead| ahead.work)
+        };
+        assert!(work(&mut foresight, at(1443)).is_some());
+        assert_eq!(work(&mut foresight, at(1446)), None);
+        setup.forecast.zone = chrono_tz::Tz::Europe__Berlin;
+        assert!(!foresight.is_taught(&setup, at(1440)));
+        foresight.learn(&setup, &[minute(1440)]);
+        assert_eq!(foresight.ahead(&setup, at(1441), LEAD).unwrap().stage, Stage::Cold);
+    }
+
+    #[test]
+    fn requests_become_work_as_soon_as_sizes_are_known() {
+        let setup = setup();
+        let mut minutes = days(1);
+        minutes[..100].iter_mut().for_each(|minute| minute.work = None);
+        let mut late = Foresight::of(&setup, &minutes);
+        let mut known = Foresight::of(&setup, &days(1));
+        let now = at(1440);
+        let [late, known] = [&mut late, &mut known]
+            .map(|foresight| foresight.ahead(&setup, now, LEAD).unwrap().work.unwrap());
+        assert!((late / known - 1.0).abs() < 0.02, "{late} {known}");
+    }
+
+    #[test]
+    fn reactive_keeps_minutes_and_learns_nothing() {
+        let mut setup = setup();
+        setup.strategy = Strategy::Reactive;
+        let mut foresight = Foresight::default();
+        let measured = Measured { requests: Some(1.0), ..Measured::default() };
+        assert_eq!(foresight.note(&setup, at(1), measured).unwrap().requests, Some(1.0));
+        assert_eq!(foresight.ahead(&setup, at(1), LEAD), None);
+    }
+}

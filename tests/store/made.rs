@@ -45,6 +45,7 @@ pub(crate) fn decision(number: u32, at: Timestamp) -> Arc<Decision> {
         current: Some(replicas),
         ready: Some(replicas),
         serving: true,
+        foreseen: None,
     })
 }
 

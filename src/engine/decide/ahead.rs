@@ -23,7 +23,7 @@ const SLOT: Duration = Duration::from_mins(5);
 const FORECAST_SHARE: f64 = 0.95;
 /// What a forecast did not see is missing for a cold start: margin that it replaces comes back by half
 /// for each so long cold start.
-const RELIED_UPON: Duration = Duration::from_mins(4);
+const RELIED_UPON: Duration = Duration::from_mins(3);
 
 /// The usable share of a replica at what is seen now: more of it while a trusted forecast takes part,
 /// the less so the longer a cold start takes.
@@ -143,5 +143,139 @@ fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> 
         stage: ahead.stage,
         next_stage: ahead.next_stage,
         lead,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Plan, headroom};
+    use crate::engine::decision::{Foreseen, Rival, Stage, Trust};
+    use crate::engine::foresight::{Ahead, Unit};
+    use crate::engine::setup::{Setup, Strategy};
+    use crate::engine::units::Ratio;
+
+    const TRUSTED: Trust = Trust::Trusted { ratio: 0.7, rival: Rival::Naive };
+    const DEMOTED: Trust = Trust::Demoted { ratio: 1.2, rival: Rival::Naive };
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn ahead(trust: Trust, stage: Stage) -> Ahead {
+        let horizon = MINUTE * 5;
+        let (unit, work) = (Unit::Work, Some(100.0));
+        Ahead { unit, quantile: 0.95, horizon, work, trust, stage, next_stage: None }
+    }
+
+    #[test]
+    fn a_forecast_counts_where_strategy_trust_and_stage_allow() {
+        let young = Trust::Young { remaining: MINUTE };
+        let rows = [
+            (Strategy::Reactive, TRUSTED, Stage::Week, false),
+            (Strategy::Observer, TRUSTED, Stage::Week, false),
+            (Strategy::Auto, TRUSTED, Stage::Started, true),
+            (Strategy::Auto, TRUSTED, Stage::Cold, false),
+            (Strategy::Auto, DEMOTED, Stage::Week, false),
+            (Strategy::Auto, young, Stage::Week, false),
+            (Strategy::Shadow, TRUSTED, Stage::Week, true),
+            (Strategy::Proactive, DEMOTED, Stage::Week, true),
+            (Strategy::Proactive, young, Stage::Started, true),
+            (Strategy::Proactive, DEMOTED, Stage::Cold, false),
+        ];
+        for (strategy, trust, stage, expected) in rows {
+            let counts = ahead(trust, stage).counts(strategy);
+            assert_eq!(counts, expected, "{strategy:?} {trust:?} {stage:?}");
+        }
+    }
+
+    fn setup(strategy: Strategy) -> Setup {
+        let mut setup = crate::engine::demand_tests::setup();
+        setup.strategy = strategy;
+        setup.headroom = Ratio::try_new(0.7).unwrap();
+        setup
+    }
+
+    #[test]
+    fn margin_is_given_up_for_trust_and_comes_back_with_the_cold_start() {
+        let rows = [
+            (Strategy::Auto, TRUSTED, 0, 0.85),
+            (Strategy::Auto, TRUSTED, 180, 0.775),
+            (Strategy::Auto, TRUSTED, 360, 0.7375),
+            (Strategy::Auto, DEMOTED, 0, 0.7),
+            (Strategy::Proactive, DEMOTED, 0, 0.7),
+            (Strategy::Observer, TRUSTED, 0, 0.7),
+        ];
+        for (strategy, trust, cold_start, expected) in rows {
+            let ahead = ahead(trust, Stage::Week);
+            let share = headroom(&setup(strategy), Some(&ahead), Duration::from_secs(cold_start));
+            assert!((share.get() - expected).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
+        }
+        let share = headroom(&setup(Strategy::Auto), None, Duration::ZERO);
+        assert!((share.get() - 0.7).abs() < 1e-9);
+    }
+
+    fn plan(replicas: Option<u32>, chance: Option<f64>, idle: Option<u64>, reactive: u32) -> Plan {
+        let foreseen = Foreseen {
+            quantile: 0.95,
+            horizon: MINUTE * 5,
+            equivalents: replicas.map(f64::from),
+            replicas,
+            counts: true,
+            reactive,
+            headroom: 0.7,
+            trust: TRUSTED,
+            stage: Stage::Week,
+            next_stage: None,
+            lead: MINUTE * 4,
+        };
+        Plan {
+            foreseen: Some(foreseen),
+            chance,
+            idle: idle.map(Duration::from_secs),
+            cost: MINUTE * 20,
+            wasted: MINUTE * 9,
+            lead: MINUTE * 4,
+            idle_now: reactive == 0,
+        }
+    }
+
+    #[test]
+    fn the_forecast_is_a_floor_and_zero_is_a_matter_of_cost() {
+        let rows = [
+            // Forecast above, below and beside what is needed now.
+            (plan(Some(5), None, None, 3), 5, Some("forecast needs 5: p95 within 5 min"), None),
+            (plan(Some(2), None, None, 3), 2, None, None),
+            (plan(None, None, None, 3), 0, None, None),
+            // Idle: a forecast alone wakes nobody, a usual time does.
+            (plan(Some(1), None, None, 0), 0, None, None),
+            (plan(Some(1), Some(0.2), Some(9000), 0), 0, None, None),
+            (
+                plan(Some(1), Some(0.5), Some(9000), 0),
+                1,
+                Some("wakes ahead: demand within 240 s is 50 % likely"),
+                Some("wakes ahead: demand within 240 s is 50 % likely"),
+            ),
+            (
+                plan(Some(4), Some(0.9), Some(60), 0),
+                4,
+                Some("forecast needs 4: p95 within 5 min"),
+                Some("forecast needs 4: p95 within 5 min"),
+            ),
+            // Idle for less than a cold start is worth.
+            (
+                plan(Some(0), Some(0.1), Some(600), 0),
+                0,
+                None,
+                Some("stays awake: usually idle 600 s more, a cold start is worth 1200 s"),
+            ),
+        ];
+        for (plan, floor, reason, stays) in rows {
+            let told = |reason: Option<crate::engine::decision::Reason>| {
+                reason.map(|reason| reason.to_string())
+            };
+            let reactive = plan.foreseen.unwrap().reactive;
+            assert_eq!(plan.floor(), floor, "{plan:?}");
+            assert_eq!(told(plan.reason(reactive)).as_deref(), reason, "{plan:?}");
+            assert_eq!(told(plan.stays()).as_deref(), stays, "{plan:?}");
+        }
     }
 }

