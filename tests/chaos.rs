@@ -7,7 +7,7 @@
 //! for or what the requests that arrived really need.
 //!
 //! A seed that fails prints the command that replays it. `PRESCALE_CHAOS_SEEDS` says how many are
-//! tried, `PRESCALE_CHAOS_SEED` tries only one.
+//! tried, `PRESCALE_CHAOS_FROM` from which on, `PRESCALE_CHAOS_SEED` tries only one.
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
 #[path = "chaos/scene.rs"]
@@ -73,7 +73,10 @@ fn report(seed: u64, faults: &[String]) -> Option<String> {
 fn whatever_goes_wrong_nothing_is_lowered_blindly_and_nothing_runs_away() {
     let seeds: Vec<u64> = match number("PRESCALE_CHAOS_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("PRESCALE_CHAOS_SEEDS").unwrap_or(SEEDS)).collect(),
+        None => {
+            let from = number("PRESCALE_CHAOS_FROM").unwrap_or(0);
+            (from..from + number("PRESCALE_CHAOS_SEEDS").unwrap_or(SEEDS)).collect()
+        }
     };
     let next = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -50,7 +50,7 @@ fn check_constant(scale: f64) {
 
 #[test]
 fn constant_load_gets_a_constant_answer() {
-    for scale in [0.25, 0.5, 1.0, 1.5] {
+    for scale in [0.25, 0.5, 1.0, 1.5, 3.0, 4.0] {
         check_constant(scale);
     }
 }

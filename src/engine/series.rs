@@ -151,6 +151,38 @@ impl Series {
         (span > 0.0).then(|| grown / span)
     }
 
+    /// How much a counter grew from `from` until `until`, and how much of that time its samples cover;
+    /// between two samples it grew steadily. Resets, spikes and jumps as in [`Series::rate`]; `None`
+    /// where no two samples enclose any of it.
+    #[must_use]
+    pub fn grown(&self, from: Timestamp, until: Timestamp) -> Option<(f64, Duration)> {
+        let before = self.samples.partition_point(|sample| sample.at < from).saturating_sub(1);
+        let steady = Self { samples: self.samples.iter().skip(before).copied().collect() };
+        let (mut grown, mut covered) = (0.0, Duration::ZERO);
+        for (first, second) in steady.without_jumps().pairs() {
+            let inside = second.at.min(until).since(first.at.max(from));
+            let part = inside.as_secs_f64() / second.at.since(first.at).as_secs_f64();
+            grown += growth(first, second) * part;
+            covered += inside;
+        }
+        (!covered.is_zero()).then_some((grown, covered))
+    }
+
+    /// A gauge at `at`: on the line between the samples around it, else the nearest; the newest sample
+    /// as it counts now ([`Series::level`]).
+    #[must_use]
+    pub fn value_at(&self, at: Timestamp) -> Option<f64> {
+        let counted = self.level()?.value;
+        let after = self.samples.partition_point(|sample| sample.at < at);
+        let Some(next) = self.samples.get(after) else { return Some(counted) };
+        let value = if after + 1 == self.samples.len() { counted } else { next.value };
+        let Some(before) = after.checked_sub(1).and_then(|idx| self.samples.get(idx)) else {
+            return Some(value);
+        };
+        let part = at.since(before.at).as_secs_f64() / next.at.since(before.at).as_secs_f64();
+        Some(part.mul_add(value - before.value, before.value))
+    }
+
     fn pairs(&self) -> impl Iterator<Item = (&Sample, &Sample)> {
         self.samples.iter().zip(self.samples.iter().skip(1))
     }

@@ -13,10 +13,14 @@ use crate::engine::units::Ratio;
 /// come and go with single bursts.
 const DRAIN_MIN: Duration = Duration::from_secs(30);
 
-/// Standard deviations of a Poisson count by which the last half minute must exceed the minute. With
-/// one, constant arrivals of nine replicas' worth wander by two of them; with two, half of what a
-/// step gains is lost.
-const CHANCE: f64 = 1.5;
+/// Standard deviations of a Poisson count by which the last half minute must exceed the minute. Down to
+/// a half, constant arrivals are as calm; below one, batches that only shift seem to grow.
+const CHANCE: f64 = 1.0;
+
+/// Standard deviations by which a minute may have been poor by chance, so that the way down does not
+/// follow it. With one, constant arrivals of twelve replicas' worth wander by two of them in two seeds
+/// of ten; with one and a half in none.
+const CHANCE_DOWN: f64 = 1.5;
 
 /// What a term may look at. Capacity is what was known before this tick.
 #[derive(Debug, Clone, Copy)]
@@ -84,12 +88,22 @@ impl Input<'_> {
 
     /// What came to the engines per second: the mean of a minute, or what came lately, less what
     /// chance may have added to it, where that is more. A step shows half a minute earlier so, and
-    /// constant arrivals do not look like steps.
+    /// constant arrivals do not look like steps. The high reading adds what chance may have taken from
+    /// the minute: it would be back with the next.
     fn came(&self) -> Option<f64> {
         let came = &self.signals.came;
         let steady = came.steady.read(self.bound)?.max(0.0);
         let lately = came.lately.read(self.bound).unwrap_or(0.0).max(0.0);
-        let chance = CHANCE * (lately / came.lately_seconds).sqrt();
-        Some(steady.max(lately - chance))
+        let added = CHANCE * deviation(lately, came.lately_seconds);
+        let taken = match self.bound {
+            Bound::Low => 0.0,
+            Bound::High => CHANCE_DOWN * deviation(steady, came.steady_seconds),
+        };
+        Some((steady + taken).max(lately - added))
     }
+}
+
+/// Standard deviation of a rate that was counted over so many seconds, if requests come at random.
+fn deviation(rate: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 { (rate / seconds).sqrt() } else { 0.0 }
 }

@@ -134,12 +134,14 @@ fn queues(signals: &Signals) -> bool {
     queued >= 2 || queued == 1 && awake().count() <= 2
 }
 
-/// Mean output tokens per second of the pods that have a rate; a new pod has none for one scrape.
+/// Mean output tokens per second of the pods that are awake and have a rate; a new pod has none for one
+/// scrape. Those with a clamped gauge are among them: doubt about a queue must not hide that others
+/// became slow.
 fn per_replica(signals: &Signals) -> Option<f64> {
     if !signals.totals.complete(Role::GenerationTokens) {
         return None;
     }
-    let rates: Vec<f64> =
-        signals.believed().filter_map(|pod| pod.rate(Role::GenerationTokens)).collect();
+    let awake = signals.serving.values().filter(|pod| !pod.engine_asleep());
+    let rates: Vec<f64> = awake.filter_map(|pod| pod.rate(Role::GenerationTokens)).collect();
     share(rates.iter().sum(), f64::from(count(rates.len())))
 }

@@ -2,15 +2,18 @@
 //!
 //! Given the pods and the windows of this tick; promises one number over the same window for all pods.
 //! A router sends everything to a pod that is new and empty: over its own short life that pod's rate
-//! is the fleet's, and added to the past of the others it would count twice.
+//! is the fleet's, and added to the past of the others it would count twice. Windows also end and begin
+//! at the same instants for all: each pod is scraped at a moment of its own, and what a router moved
+//! from one to another meanwhile would count twice or not at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::numeric::count;
-use crate::engine::observation::{Observation, PodObservation, Role};
+use crate::engine::observation::{Combine, Observation, PodObservation, Role};
+use crate::engine::series::Series;
 use crate::engine::signals::outlier::{self, Outlier};
-use crate::engine::signals::pod::{Freshness, PodReading, change, rate_of, trust};
+use crate::engine::signals::pod::{Freshness, PodReading, change, combine, trust};
 use crate::engine::signals::totals::Total;
 use crate::engine::units::Timestamp;
 
@@ -32,12 +35,35 @@ pub(super) struct Pods<'a> {
 impl<'a> Pods<'a> {
     fn each(&self) -> impl Iterator<Item = Pod<'a>> {
         let Self { observation, serving, outliers } = *self;
-        let gauges = [Role::Waiting, Role::Running];
         serving.iter().filter_map(move |(name, reading)| {
-            let clamped = |one: &Outlier| one.pod == *name && gauges.contains(&one.role);
-            let believed = !outliers.iter().any(clamped);
-            Some(Pod { seen: observation.pods.get(name)?, reading, believed })
+            let caps = [Role::Waiting, Role::Running].map(|role| {
+                let clamped = |one: &&Outlier| one.pod == *name && one.role == role;
+                outliers.iter().find(clamped).map(|one| one.counted)
+            });
+            Some(Pod { seen: observation.pods.get(name)?, reading, caps })
         })
+    }
+
+    /// The end of all windows: the newest instant up to which every pod was read. One that has not
+    /// been read for longer than a scrape does not hold back the others.
+    fn until(&self, now: Timestamp, interval: Duration) -> Timestamp {
+        let newest = || self.serving.values().filter_map(|reading| reading.newest);
+        let (Some(first), Some(last)) = (newest().min(), newest().max()) else { return now };
+        first.max(last.minus(interval)).min(now)
+    }
+}
+
+/// From when until when requests are counted, and how old the newest sample may be.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    from: Timestamp,
+    until: Timestamp,
+    fresh: Freshness,
+}
+
+impl Window {
+    fn seconds(&self) -> f64 {
+        self.until.since(self.from).as_secs_f64()
     }
 }
 
@@ -46,25 +72,67 @@ impl<'a> Pods<'a> {
 struct Pod<'a> {
     seen: &'a PodObservation,
     reading: &'a PodReading,
-    /// Whether its gauges may be believed.
-    believed: bool,
+    /// What its queue and its batch count at most, where it reports more than can be believed.
+    caps: [Option<f64>; 2],
 }
 
 impl Pod<'_> {
+    fn is_believed(&self) -> bool {
+        self.caps == [None; 2]
+    }
+
+    fn cap(&self, gauge: Role) -> f64 {
+        let [waiting, running] = self.caps;
+        let cap = if gauge == Role::Waiting { waiting } else { running };
+        cap.unwrap_or(f64::INFINITY)
+    }
+
     /// Born within the window: it became ready in it, and nothing was read of it before. One whose
     /// readiness comes and goes has a past, and what it holds did not all come just now.
-    fn is_born_within(&self, fresh: Freshness) -> bool {
-        let from = fresh.rates_from();
+    fn is_born_within(&self, from: Timestamp) -> bool {
         let read_before = self.reading.oldest.is_some_and(|oldest| oldest <= from);
         self.seen.ready.is_some_and(|ready| ready > from) && !read_before
     }
 
-    fn rate(&self, counter: Role, fresh: Freshness) -> Option<f64> {
-        rate_of(self.seen, counter, fresh).or_else(|| self.zero(counter))
+    fn trusted(&self, role: Role, fresh: Freshness) -> Option<(Combine, Vec<Series>)> {
+        let found = self.seen.roles.get(&role)?;
+        Some((found.combine, trust(role, found, fresh.now)))
     }
 
-    fn change(&self, gauge: Role, fresh: Freshness) -> Option<f64> {
-        change(self.seen, gauge, fresh).or_else(|| self.zero(gauge))
+    /// By how much its batch grew per second over the rate window, between samples of its own.
+    fn growth(&self, fresh: Freshness) -> Option<f64> {
+        change(self.seen, Role::Running, fresh).or_else(|| self.zero(Role::Running))
+    }
+
+    /// A counter's growth per second, over as much of the window as was sampled.
+    fn rate(&self, counter: Role, window: Window) -> Option<f64> {
+        let rate = |series: &Series| {
+            series.latest_within(window.fresh.now, window.fresh.limit)?;
+            let (grown, covered) = series.grown(window.from, window.until)?;
+            Some(grown / covered.as_secs_f64())
+        };
+        let seen = self
+            .trusted(counter, window.fresh)
+            .and_then(|(how, trusted)| combine(how, &trusted.iter().map(rate).collect::<Vec<_>>()));
+        seen.or_else(|| self.zero(counter))
+    }
+
+    /// Change of a gauge per second, over as much of the window as was sampled. It ends at no more
+    /// than can be believed.
+    fn change(&self, gauge: Role, window: Window) -> Option<f64> {
+        let slope = |series: &Series| {
+            let last = series.latest_within(window.fresh.now, window.fresh.limit)?;
+            let (from, until) =
+                (series.samples().first()?.at.max(window.from), last.at.min(window.until));
+            let span = until.since(from).as_secs_f64();
+            let end = series.value_at(until)?.min(self.cap(gauge));
+            let begin = series.value_at(from)?;
+            (span > 0.0).then(|| (end - begin) / span)
+        };
+        let seen = self.trusted(gauge, window.fresh).and_then(|(how, trusted)| {
+            combine(how, &trusted.iter().map(slope).collect::<Vec<_>>())
+        });
+        seen.or_else(|| self.zero(gauge))
     }
 
     /// Families that engines create with the first request are zero while they are not there.
@@ -73,13 +141,37 @@ impl Pod<'_> {
         let value = self.reading.level(role).or(self.reading.rate(role));
         value.filter(|value| lacks && *value <= 0.0)
     }
+
+    /// How much a counter grew within the window, as far as it was sampled.
+    fn grown(&self, counter: Role, window: Window) -> f64 {
+        let grown = |series: &Series| Some(series.grown(window.from, window.until)?.0);
+        let trusted = self.trusted(counter, window.fresh);
+        trusted.iter().flat_map(|(_, series)| series).filter_map(grown).sum()
+    }
+
+    /// What was in flight at the end of the window, of a pod that was born within it; between its birth
+    /// and its first sample that grew steadily.
+    fn held(&self, gauge: Role, window: Window) -> Option<f64> {
+        let (_, trusted) = self.trusted(gauge, window.fresh)?;
+        let held = |series: &Series| {
+            let first = series.samples().first()?.at;
+            let ready = self.seen.ready?.min(first);
+            let span = first.since(ready).as_secs_f64();
+            let part =
+                if span > 0.0 { window.until.since(ready).as_secs_f64() / span } else { 1.0 };
+            Some(series.value_at(window.until)?.min(self.cap(gauge)) * part.min(1.0))
+        };
+        trusted.iter().map(held).sum()
+    }
 }
 
 /// Requests that came, per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Came {
-    /// Over the rate window.
+    /// Over a minute, or two scrapes where those take longer.
     pub steady: Total,
+    /// How long that is, in seconds.
+    pub steady_seconds: f64,
     /// Over the last half minute, or two scrapes where those take longer.
     pub lately: Total,
     /// How long that is, in seconds.
@@ -96,15 +188,17 @@ impl Came {
         (fresh, interval): (Freshness, Duration),
         ready: u32,
     ) -> Self {
-        let span = LATELY.max(interval.saturating_mul(2)) + interval / 2;
-        let lately = Freshness { rate_window: span.min(fresh.rate_window), ..fresh };
-        let over = |fresh: Freshness| {
-            total(pods.each().filter_map(|pod| came(&pod, fresh)).collect(), ready)
+        let until = pods.until(fresh.now, interval);
+        let over = |span: Duration| {
+            let window = Window { from: until.minus(span), until, fresh };
+            let came = pods.each().filter_map(|pod| came(&pod, window)).collect();
+            (total(came, ready), window.seconds())
         };
-        let believed = pods.each().filter(|pod| pod.believed);
-        let growth = believed.filter_map(|pod| pod.change(Role::Running, fresh)).sum();
-        let lately_seconds = lately.rate_window.as_secs_f64();
-        Self { steady: over(fresh), lately: over(lately), lately_seconds, growth }
+        // Between samples counts are drawn as lines, so that no half interval has to be added.
+        let (steady, steady_seconds) = over(fresh.rate_window.saturating_sub(interval / 2));
+        let (lately, lately_seconds) = over(LATELY.max(interval.saturating_mul(2)));
+        let growth = pods.each().filter(Pod::is_believed).filter_map(|pod| pod.growth(fresh)).sum();
+        Self { steady, steady_seconds, lately, lately_seconds, growth }
     }
 }
 
@@ -120,38 +214,21 @@ fn total(mut values: Vec<f64>, ready: u32) -> Total {
 /// flight more than before. Never less than none: what a crash or its clients aborted would be taken
 /// from what came to the others. Of a pod that was born within the window, those before its first
 /// sample show as what was in flight then, and in the rest of the window none came. Gauges that are
-/// not believed count for nothing; of a newborn pod whose gauges cannot be read nothing is known.
-fn came(pod: &Pod<'_>, fresh: Freshness) -> Option<f64> {
+/// not believed count as much as is; of a newborn pod whose gauges cannot be read nothing is known.
+fn came(pod: &Pod<'_>, window: Window) -> Option<f64> {
     let roles = [Role::Arrivals, Role::Finished];
     let shown =
         |role: &Role| pod.seen.roles.contains_key(role) || pod.seen.known_zero.contains(role);
     let counter = roles.into_iter().find(shown)?;
     let inside = [Role::Waiting, Role::Running];
-    let inside = if counter == Role::Arrivals || !pod.believed { &[][..] } else { &inside };
-    if !pod.is_born_within(fresh) {
-        let drift: Option<f64> = inside.iter().map(|role| pod.change(*role, fresh)).sum();
-        return Some((pod.rate(counter, fresh)? + drift.unwrap_or(0.0)).max(0.0));
+    let inside = if counter == Role::Arrivals { &[][..] } else { &inside };
+    if !pod.is_born_within(window.from) {
+        let drift: Option<f64> = inside.iter().map(|role| pod.change(*role, window)).sum();
+        return Some((pod.rate(counter, window)? + drift.unwrap_or(0.0)).max(0.0));
     }
-    let counted =
-        rate_of(pod.seen, counter, fresh).unwrap_or(0.0) * sampled(pod.seen, counter, fresh);
     let there = inside.iter().filter(|role| pod.seen.roles.contains_key(role));
-    let now: Option<f64> = there.map(|role| newest(pod.seen, *role, fresh.now)).sum();
-    Some((counted + now?) / fresh.rate_window.as_secs_f64())
-}
-
-/// Seconds that the samples within the window reach.
-fn sampled(pod: &PodObservation, role: Role, fresh: Freshness) -> f64 {
-    let series = pod.roles.get(&role).map(|found| trust(role, found, fresh.now));
-    let reach = |(first, last): (Timestamp, Timestamp)| last.since(first).as_secs_f64();
-    let spans = series.iter().flatten().filter_map(|series| {
-        Some((series.first_since(fresh.rates_from())?.at, series.latest()?.at))
-    });
-    spans.map(reach).fold(0.0, f64::max)
-}
-
-fn newest(pod: &PodObservation, role: Role, now: Timestamp) -> Option<f64> {
-    let series = trust(role, pod.roles.get(&role)?, now);
-    series.iter().map(|series| Some(series.latest()?.value)).sum()
+    let held: Option<f64> = there.map(|role| pod.held(*role, window)).sum();
+    Some((pod.grown(counter, window) + held?) / window.seconds())
 }
 
 #[cfg(test)]

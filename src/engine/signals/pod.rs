@@ -188,7 +188,7 @@ fn oldest(trusted: &[Series]) -> Option<Timestamp> {
 
 /// One number from several series. A sum needs them all: a rank that went missing is unknown, not
 /// zero. A mean or maximum stands on those that answer, since dead processes linger on the page.
-fn combine(how: Combine, values: &[Option<f64>]) -> Option<f64> {
+pub(super) fn combine(how: Combine, values: &[Option<f64>]) -> Option<f64> {
     let known: Vec<f64> = values.iter().copied().flatten().collect();
     if known.is_empty() || (how == Combine::Sum && known.len() < values.len()) {
         return None;
@@ -217,12 +217,6 @@ fn level(
     let (counted, read) = (combine(how, &counted), combine(how, &read));
     let jump = counted.zip(read).filter(|(counted, read)| counted < read);
     (counted, jump.map(|(counted, read)| Jump { role, read, counted }))
-}
-
-/// A counter's rate over the rate window, from as much of it as was sampled.
-pub(super) fn rate_of(pod: &PodObservation, role: Role, fresh: Freshness) -> Option<f64> {
-    let found = pod.roles.get(&role)?;
-    rate(found.combine, &trust(role, found, fresh.now), fresh)
 }
 
 fn rate(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<f64> {
