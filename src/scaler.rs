@@ -6,6 +6,7 @@
 //! that inherits the memory of its sibling. What is told of a decision is left to `crate::grpc`.
 
 mod calls;
+mod course;
 mod metrics;
 mod quarantine;
 mod reference;

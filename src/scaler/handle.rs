@@ -12,9 +12,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::engine::decision::{Decision, State, Verdict};
-use crate::engine::observation::{Fault, Observation, Searched};
+use crate::engine::observation::{Fault, Observation, Searched, WorkloadFacts};
 use crate::engine::step::Memory;
+use crate::report::explain::Past;
 use crate::scaler::calls::Calls;
+use crate::scaler::course::{Course, Ticked};
 use crate::scaler::reference::Key;
 use crate::spec::Spec;
 
@@ -71,6 +73,8 @@ pub struct Seen {
     pub searched: Vec<Searched>,
     /// What could not be read.
     pub faults: Vec<Fault>,
+    /// The workload and its HPA.
+    pub workload: WorkloadFacts,
 }
 
 /// One scaler as others see it.
@@ -89,6 +93,7 @@ pub struct Scaler {
     decision: watch::Receiver<Option<Arc<Decision>>>,
     pulse: Mutex<Pulse>,
     seen: Mutex<Arc<Seen>>,
+    course: Mutex<Course>,
     memory: Mutex<(u64, Memory)>,
     revised: Notify,
     streams: AtomicUsize,
@@ -132,6 +137,7 @@ impl Scaler {
             decision,
             pulse: Mutex::new(pulse),
             seen: Mutex::default(),
+            course: Mutex::default(),
             memory: Mutex::new((0, memory)),
             revised: Notify::new(),
             streams: AtomicUsize::new(0),
@@ -286,10 +292,29 @@ impl Scaler {
     /// Notes what a tick looked for; kept as it is while nothing changes.
     pub(crate) fn note_seen(&self, observation: &Observation) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Observation { searched, faults, .. } = observation;
-        if seen.searched != *searched || seen.faults != *faults {
-            *seen = Arc::new(Seen { searched: searched.clone(), faults: faults.clone() });
+        let Observation { searched, faults, workload, .. } = observation;
+        if seen.searched != *searched || seen.faults != *faults || seen.workload != *workload {
+            let (searched, faults) = (searched.clone(), faults.clone());
+            *seen = Arc::new(Seen { searched, faults, workload: workload.clone() });
         }
+    }
+
+    /// The last 24 hours, as they are shown now.
+    #[must_use]
+    pub fn past(&self) -> Past {
+        let course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.shown(self.clock.now())
+    }
+
+    /// Notes a tick in the course.
+    pub(crate) fn note_course(&self, ticked: &Ticked<'_>) {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner).note(ticked);
+    }
+
+    /// Time since it was first asked.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.created)
     }
 
     /// Notes a tick that ended with `decision`; before it is published.

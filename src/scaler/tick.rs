@@ -17,6 +17,7 @@ use crate::engine::invariants::violations;
 use crate::engine::observation::{Fault, FaultKind, Observation};
 use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
+use crate::scaler::course::Ticked;
 use crate::scaler::handle::{Scaler, Unanswered};
 use crate::scaler::metrics::{Metrics, TickEnd};
 use crate::scaler::quarantine::Quarantine;
@@ -145,6 +146,15 @@ impl Ticker {
             tries += 1;
             if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
                 self.check(observation, &before, &step.decision);
+                let (foresight, minute) = (&before.foresight, step.minute);
+                let decision = &step.decision;
+                self.scaler.note_course(&Ticked {
+                    setup,
+                    observation,
+                    foresight,
+                    decision,
+                    minute,
+                });
                 return step.decision;
             }
         }
