@@ -344,3 +344,187 @@ fn auto(ticked: &Ticked<'_>) -> Option<u32> {
 fn acts(foreseen: &Foreseen) -> bool {
     foreseen.trust.is_trusted() && foreseen.stage >= Stage::Started && foreseen.replicas.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::{Course, HOURS, Point, SLOTS, Ticked};
+    use crate::engine::arrived::Minute;
+    use crate::engine::decision::{
+        Decision, Foreseen, Reason, Rival, Stage, State, Term, TermKind, Trust, Verdict,
+    };
+    use crate::engine::foresight::Foresight;
+    use crate::engine::observation::Observation;
+    use crate::engine::setup::{Setup, Strategy};
+    use crate::engine::units::{Replicas, Timestamp};
+    use crate::spec::{self, Limits};
+
+    const MINUTE: i64 = 60_000;
+
+    fn setup() -> Setup {
+        let spec = spec::parse("ns", "llama", &BTreeMap::new(), &Limits::default()).unwrap();
+        Setup { strategy: Strategy::Observer, ..spec.setup }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_unix_ms(minute * MINUTE)
+    }
+
+    fn decision(minute: i64, want: u32) -> Decision {
+        let replicas = Replicas::new(want);
+        let verdict = Verdict::Scale { replicas, sent: replicas, active: want > 0 };
+        Decision {
+            at: at(minute),
+            state: State::Fresh,
+            unmasked: verdict.clone(),
+            verdict,
+            terms: vec![Term::ratio(TermKind::Rate, 3.5, 0.7).unwrap()],
+            reasons: vec![Reason::Need { replicas: want }, Reason::Need { replicas: want }],
+            data_age: None,
+            current: Some(replicas),
+            ready: None,
+            serving: true,
+            foreseen: None,
+        }
+    }
+
+    fn foreseen(equivalents: Option<f64>) -> Foreseen {
+        Foreseen {
+            quantile: 0.95,
+            horizon: Duration::from_mins(10),
+            equivalents,
+            replicas: equivalents.map(crate::engine::numeric::replicas_ceil),
+            counts: false,
+            reactive: 5,
+            headroom: 0.7,
+            trust: Trust::Trusted { ratio: 0.5, rival: Rival::Naive },
+            stage: Stage::Day,
+            next_stage: None,
+            lead: Duration::from_mins(9),
+        }
+    }
+
+    fn note(course: &mut Course, setup: &Setup, decision: &Decision) {
+        let observation = &Observation::empty(decision.at);
+        let foresight = &Foresight::default();
+        course.note(&Ticked { setup, observation, foresight, decision, minute: None });
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_has_no_holes_whatever_the_clock_does() {
+        // Minutes of ticks; slots kept, and the largest wanted in the first and last of them.
+        let day = 1440;
+        let rows: [(&str, &[i64], usize, Option<u32>, Option<u32>); 7] = [
+            ("nothing", &[], 0, None, None),
+            ("one slot", &[0, 1, 4], 1, Some(4), Some(4)),
+            ("two", &[0, 5], 2, Some(0), Some(5)),
+            ("a gap", &[0, 60], 13, Some(0), Some(60)),
+            ("two days later", &[0, 2 * day], 1, Some(2880), Some(2880)),
+            ("set back for an hour", &[120, 60, 121], 1, Some(121), Some(121)),
+            ("set back for days", &[5 * day, 0], 1, Some(0), Some(0)),
+        ];
+        let setup = setup();
+        for (what, minutes, slots, first, last) in rows {
+            let mut course = Course::default();
+            for minute in minutes {
+                note(&mut course, &setup, &decision(*minute, u32::try_from(*minute).unwrap()));
+            }
+            let now = minutes.last().copied().unwrap_or(0);
+            let points = course.shown(at(now)).course.points;
+            assert_eq!(points.len(), slots, "{what}");
+            assert_eq!(points.first().and_then(|it| it.wanted), first, "{what}");
+            assert_eq!(points.last().and_then(|it| it.wanted), last, "{what}");
+            assert!(points.windows(2).all(|two| two[1].at_ms - two[0].at_ms == 300_000), "{what}");
+            let hole = points.get(1).filter(|_| points.len() > 2);
+            assert!(hole.is_none_or(|it| it.wanted.is_none() && it.need.is_none()), "{what}");
+        }
+    }
+
+    #[test]
+    fn three_days_of_ticks_stay_small() {
+        let (setup, mut course) = (setup(), Course::default());
+        for minute in 0..3 * 1440 {
+            note(&mut course, &setup, &decision(minute, 3));
+        }
+        assert_eq!(size_of::<Point>(), 28);
+        assert!(course.points.len() <= SLOTS && course.hours.len() <= HOURS);
+        assert!(course.bytes() <= 10_500, "{}", course.bytes());
+        let points = course.shown(at(3 * 1440 - 1)).course.points;
+        assert_eq!(points.len(), 288);
+        assert!(points.iter().all(|it| it.wanted == Some(3) && it.reactive == Some(5)));
+    }
+
+    #[test]
+    fn each_kind_of_reason_is_counted_once_a_tick_and_forgotten_after_a_day() {
+        let (setup, mut course) = (setup(), Course::default());
+        let told = |course: &Course, minute: i64| {
+            let causes = course.shown(at(minute)).causes;
+            causes.into_iter().map(|it| (it.reason, it.minutes)).collect::<Vec<_>>()
+        };
+        for tick in 0..8 {
+            let mut decision = decision(0, 2);
+            decision.at = Timestamp::from_unix_ms(tick * 15_000);
+            decision.reasons.extend((tick < 4).then_some(Reason::Shadow));
+            note(&mut course, &setup, &decision);
+        }
+        assert_eq!(told(&course, 2), [("demand", 2.0), ("shadow", 1.0)]);
+        note(&mut course, &setup, &decision(1440, 2));
+        assert_eq!(told(&course, 1440), [("demand", 0.25)]);
+        assert_eq!(told(&course, 3000), []);
+    }
+
+    #[test]
+    fn what_auto_would_have_asked_for_uses_the_headroom_of_a_trusted_forecast() {
+        let young = Trust::Young { remaining: Duration::from_hours(1) };
+        // 5 at 0.7 are 4.12 at 0.85; 9 are 7.41.
+        let rows = [
+            ("no forecast", None, State::Fresh, Some(5)),
+            ("trusted, demand binds", Some(foreseen(Some(2.0))), State::Fresh, Some(5)),
+            ("trusted, forecast binds", Some(foreseen(Some(9.0))), State::Fresh, Some(8)),
+            (
+                "young",
+                Some(Foreseen { trust: young, ..foreseen(Some(9.0)) }),
+                State::Fresh,
+                Some(5),
+            ),
+            ("old data", Some(foreseen(Some(9.0))), State::Hold, Some(5)),
+            ("no capacity", Some(foreseen(None)), State::Fresh, Some(5)),
+        ];
+        let setup = setup();
+        for (what, foreseen, state, expected) in rows {
+            let mut course = Course::default();
+            note(&mut course, &setup, &Decision { foreseen, state, ..decision(0, 5) });
+            let point = course.shown(at(0)).course.points[0];
+            assert_eq!((point.auto, point.wanted), (expected, Some(5)), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_arrived_and_what_was_forecast_for_it_meet_in_one_unit() {
+        let (setup, mut course) = (setup(), Course::default());
+        let mut foresight = Foresight::default();
+        let arrives = |minute: i64| Minute { requests: Some(8.0), ..Minute::unknown(at(minute)) };
+        for minute in 0..120 {
+            foresight.learn(&setup, &[arrives(minute)]);
+        }
+        let work = foresight.ahead(&setup, at(120), Duration::from_mins(9)).unwrap().work.unwrap();
+        // Two requests per second are one replica.
+        let foreseen = Some(foreseen(Some(work / 2.0)));
+        let decision = Decision { foreseen, ..decision(121, 5) };
+        let observation = &Observation::empty(decision.at);
+        let minute = Some(arrives(120));
+        let (setup, foresight, decision) = (&setup, &foresight, &decision);
+        course.note(&Ticked { setup, observation, foresight, decision, minute });
+        let past = course.shown(at(121));
+        assert!((past.per_replica.unwrap() - 2.0).abs() < 1e-9);
+        let points = past.course.points;
+        let demand = points.iter().find_map(|it| it.demand).unwrap();
+        assert!((demand - 4.0).abs() < 1e-6, "{demand}");
+        let claim = points.iter().find(|it| it.forecast.is_some()).unwrap();
+        assert_eq!(claim.at_ms, 130 * MINUTE, "the slot of 121 + 10 minutes");
+        assert!((claim.forecast.unwrap() - work / 2.0).abs() < 1e-5);
+        assert!(claim.median.unwrap() <= claim.forecast.unwrap() + 1e-5);
+    }
+}

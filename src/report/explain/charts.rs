@@ -117,7 +117,7 @@ pub(super) fn replicas(drawn: &Drawn<'_>) -> String {
         let band = tolerance.zip(current);
         (it.at_ms, band.map(|(share, count)| (count * (1.0 - share), count * (1.0 + share))))
     };
-    let dead: Vec<_> = drawn.past().map(hidden).collect();
+    let dead = levels(drawn.past().map(hidden).collect());
     let lines = [&current, &reactive, &predicted, &wanted];
     let all = lines.into_iter().flatten().filter_map(|(_, value)| *value);
     let title = "Replicas";
@@ -138,6 +138,14 @@ pub(super) fn replicas(drawn: &Drawn<'_>) -> String {
     keys.extend(has_dead.then_some(("dead", "the HPA's dead band")));
     let keys: Vec<_> = keys.into_iter().map(|(class, name)| (class, name.to_owned())).collect();
     figure(title, &drawings(&frame, &layers), &keys)
+}
+
+/// Each value until the next one's instant.
+fn levels<T: Copy>(points: Vec<(i64, Option<T>)>) -> Vec<(i64, Option<T>)> {
+    let ends = points.iter().skip(1).map(|(at, _)| *at).chain(points.last().map(|(at, _)| *at));
+    let ends: Vec<i64> = ends.collect();
+    let both = points.into_iter().zip(ends);
+    both.flat_map(|((at, value), end)| [(at, value), (end, value)]).collect()
 }
 
 fn figure(heading: &str, drawing: &str, keys: &[(&str, String)]) -> String {

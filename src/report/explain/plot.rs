@@ -235,11 +235,11 @@ mod tests {
 
     #[test]
     fn axes_have_few_round_marks_and_never_none() {
-        let rows = [(1.0, 5), (7.5, 4), (10.0, 4), (1000.0, 5), (0.0, 1)];
-        for (most, count) in rows {
+        for most in [1.0, 1.08, 3.3, 7.5, 10.0, 25.0, 999.0, 1e6] {
             let marks = ticks(most);
-            assert!(marks.len().abs_diff(count) <= 1, "{most}: {marks:?}");
+            assert!((3..=6).contains(&marks.len()), "{most}: {marks:?}");
         }
+        assert_eq!(ticks(0.0).len(), 1);
         assert!((top(std::iter::empty()) - 1.0).abs() < 1e-9);
         assert!((top([f64::NAN, 10.0].into_iter()) - 10.8).abs() < 1e-9);
     }

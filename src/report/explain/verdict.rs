@@ -102,7 +102,7 @@ fn lacks(seen: &Evidence<'_>) -> String {
                 .to_owned()
         }
         (Stage::Started, _) => format!("times of day are known{ahead}"),
-        (Stage::Day | Stage::Week, _) => "too few forecasts were judged".to_owned(),
+        (Stage::Day | Stage::Week, _) => "there is no recent forecast".to_owned(),
     }
 }
 
@@ -112,10 +112,10 @@ fn evidence(seen: &Evidence<'_>) -> Vec<String> {
     lines.extend(seen.coverage.map(|coverage| {
         let Coverage { quantile, share, minutes } = coverage;
         format!(
-            "{:.1} % of {minutes} forecasts sufficed ({} judged), {:.0} % were to",
+            "{:.1} % of the last day's forecasts sufficed, {:.0} % were to; judged over {}",
             share * 100.0,
-            span(f64::from(minutes) * 60.0),
-            quantile * 100.0
+            quantile * 100.0,
+            span(f64::from(minutes) * 60.0)
         )
     }));
     lines.extend(means(seen));

@@ -185,7 +185,7 @@ fn stage(name: &str) -> &'static str {
 fn covered(coverage: Coverage) -> String {
     let Coverage { quantile, share, minutes } = coverage;
     format!(
-        "{:.1} % of {minutes} forecasts sufficed, {:.0} % were to; over about a day",
+        "{:.1} % of the last day's forecasts sufficed, {:.0} % were to; {minutes} judged in all",
         share * 100.0,
         quantile * 100.0
     )
@@ -242,7 +242,8 @@ fn limits(standing: &Standing) -> String {
 /// What the HPA does with the number.
 fn hpa(report: &Report, insight: &Insight, lines: &mut Lines) {
     let (Some(current), Some(sent)) = (report.current, report.answer.sent) else { return };
-    if current == 0 || current <= BAND_ABOVE {
+    // Under shadow what is sent is not meant.
+    if current <= BAND_ABOVE || report.unmasked.is_some() {
         return;
     }
     let given = insight.hpa_tolerance;
