@@ -1,7 +1,7 @@
 //! The last 24 hours of one scaler, five minutes at a time, and what shaped its decisions.
 //!
 //! Written by the tick: what was foreseen for the decision, the decision, and the minute that ended.
-//! Promises bounded memory ([`SLOTS`] points of 28 bytes and a day of counts) whatever the clock does.
+//! Promises bounded memory ([`SLOTS`] points of 28 bytes and a day of counts, 10 KB) whatever the clock does.
 //! It is for the eye only: nothing is decided from it, and it begins anew with the process.
 
 use std::collections::VecDeque;

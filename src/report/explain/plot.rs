@@ -44,10 +44,10 @@ pub(super) enum Layer {
     Steps(&'static str, Vec<(i64, Option<f64>)>),
 }
 
-/// Width and height of one drawing, hours between ticks, and the class it is shown by.
-struct Size(f64, f64, u32, &'static str);
+/// Width and height of one drawing, hours that have room between ticks, and the class it is shown by.
+struct Size(f64, f64, i64, &'static str);
 
-const SIZES: [Size; 2] = [Size(360.0, 200.0, 6, "narrow"), Size(980.0, 250.0, 2, "broad")];
+const SIZES: [Size; 2] = [Size(360.0, 200.0, 5, "narrow"), Size(980.0, 250.0, 14, "broad")];
 
 /// Both drawings.
 pub(super) fn drawings(frame: &Frame<'_>, layers: &[Layer]) -> String {
@@ -85,7 +85,7 @@ fn svg(frame: &Frame<'_>, size: &Size, layers: &[Layer]) -> String {
         "<svg class=\"course {class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
          aria-label=\"{title}: {about}\"><title>{title}</title><desc>{about}</desc>"
     );
-    grid(&place, hours, &mut text);
+    grid(&place, between(frame, hours), &mut text);
     for layer in layers {
         text += &match layer {
             Layer::Area(class, points) => area(&place, class, points),
@@ -122,6 +122,13 @@ fn grid(place: &Place<'_>, hours: u32, text: &mut String) {
             base + 14.0
         );
     }
+}
+
+/// Hours between ticks, so that no more than `most` have to have room.
+fn between(frame: &Frame<'_>, most: i64) -> u32 {
+    let (from, to) = frame.span;
+    let hours = to.saturating_sub(from) / (2 * HALF_HOUR_MS);
+    [1, 2, 3, 6].into_iter().find(|it| hours <= i64::from(*it) * most).unwrap_or(12)
 }
 
 /// Whole local hours.

@@ -15,6 +15,8 @@ use crate::report::line::one_line;
 const TERMS_MAX: usize = 8;
 /// Reasons of the day told.
 const CAUSES_MAX: usize = 6;
+/// Metrics that were not found and are named; more are counted.
+const MISSING_MAX: usize = 4;
 /// Beyond this many replicas the HPA's tolerance hides a step of one.
 const BAND_ABOVE: u32 = 9;
 /// Kubernetes' default where neither behavior nor the trigger says otherwise.
@@ -192,6 +194,8 @@ fn covered(coverage: Coverage) -> String {
 }
 
 fn lead(lead: &LeadLine) -> String {
+    // Parts add up where they are told in seconds.
+    let span = |part: f64| if lead.seconds < 900.0 { format!("{part:.0} s") } else { span(part) };
     let total = span(lead.seconds);
     if lead.fixed {
         return format!(
@@ -235,8 +239,8 @@ fn capacity(capacity: &CapacityLine) -> String {
 }
 
 fn limits(standing: &Standing) -> String {
-    let min = standing.min.map_or("not set".to_owned(), |min| min.to_string());
-    format!("at least {min}, at most {}", standing.max)
+    let min = standing.min.map_or("no minimum set".to_owned(), |min| format!("at least {min}"));
+    format!("{min}, at most {}", standing.max)
 }
 
 /// What the HPA does with the number.
@@ -275,9 +279,16 @@ fn sources(report: &Report, lines: &mut Lines) {
     for fault in &report.faults {
         lines.add("unread", fault);
     }
-    for searched in report.searched.iter().filter(|searched| searched.found.is_none()) {
-        let tried = searched.tried.join(", ");
-        lines.add("not found", &format!("{}: tried {tried}", searched.role));
+    let missing: Vec<_> = report.searched.iter().filter(|it| it.found.is_none()).collect();
+    if missing.len() > MISSING_MAX {
+        let (missed, all) = (missing.len(), report.searched.len());
+        let why = if report.current == Some(0) { ": no pod is there to show them" } else { "" };
+        lines.add("not found", &format!("{missed} of {all} metrics{why}"));
+    } else {
+        for searched in missing {
+            let tried = searched.tried.join(", ");
+            lines.add("not found", &format!("{}: tried {tried}", searched.role));
+        }
     }
     for key in &report.not_acting {
         lines.add("inert", &format!("{}: {} (a later version)", key.key, key.value));
