@@ -4,15 +4,19 @@
 
 pub mod check;
 
+mod ask;
 mod backtest;
 mod command;
 mod completions;
 mod demo;
 mod exit;
+mod explain;
+mod output;
 mod page;
 mod progress;
 mod score;
 mod serve;
+mod top;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,10 +24,11 @@ use std::process::ExitCode;
 use std::sync::LazyLock;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::cli::exit::Exit;
+use crate::cli::output::Output;
 use crate::server::COMMIT;
 
 /// The version, with the commit when the build knew it.
@@ -58,6 +63,12 @@ enum Command {
     /// Check ScaledObject files: keys, values, and the traps of KEDA
     #[command(after_help = exit::HELP)]
     Check(CheckArgs),
+    /// Explain one scaler of a running server: the decision, the forecast, what to do next
+    #[command(after_help = after_explain())]
+    Explain(explain::Args),
+    /// Show all scalers of a running server, a row each
+    #[command(after_help = exit::HELP)]
+    Top(top::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -79,15 +90,6 @@ struct CheckArgs {
     output: Output,
 }
 
-/// How a command writes what it found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
-}
-
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -97,6 +99,8 @@ pub fn run() -> ExitCode {
         Command::Backtest(args) => backtest::run(*args),
         Command::Score(args) => score::run(*args),
         Command::Check(args) => check(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Top(args) => top::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
@@ -111,6 +115,10 @@ pub fn run() -> ExitCode {
 /// Examples first: they say more than forty flags.
 fn after_backtest() -> String {
     format!("{}\n\n{}", backtest::EXAMPLES, exit::HELP)
+}
+
+fn after_explain() -> String {
+    format!("{}\n\n{}", explain::EXAMPLES, exit::HELP)
 }
 
 fn after_score() -> String {

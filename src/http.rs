@@ -64,7 +64,8 @@ mod tests {
         };
         let found: Vec<Report> = all.into_iter().filter(wanted).collect();
         let total = found.len();
-        Found { reports: found.into_iter().skip(ask.skip).take(ask.limit).collect(), total }
+        let reports = found.into_iter().skip(ask.skip).take(ask.limit).collect();
+        Found { reports, total, now: Timestamp::from_unix_ms(0) }
     }
 
     fn app(token: Option<&str>, phase: Phase) -> App {

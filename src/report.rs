@@ -6,6 +6,7 @@
 //! need to stand in HTML or in a label is left to who puts them there.
 
 pub mod backtest;
+pub mod explain;
 pub mod score;
 
 mod facts;

@@ -7,6 +7,7 @@
 //! What is told of a decision is left to `crate::grpc`.
 
 mod calls;
+mod course;
 mod metrics;
 mod past;
 mod quarantine;

@@ -19,6 +19,8 @@ mod server;
 mod real;
 #[path = "backfill/scripted.rs"]
 mod scripted;
+#[path = "backfill/taught.rs"]
+mod taught;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

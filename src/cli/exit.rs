@@ -23,7 +23,7 @@ pub(super) enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0  done; nothing wrong was found
-  1  failed while running, or found something wrong
+  1  failed while running, or found something wrong; no such scaler, no server that answers
   2  wrong flags, a file that cannot be read or understood, or no datasource to check against";
 
 /// Flags that are right one by one and cannot be followed.

@@ -18,6 +18,8 @@ const KEPT: usize = 64;
 /// Three such seeds, between a warm node (100 s) and a cold one (420 s). The median follows real ones
 /// after three of them, the P90 after 27.
 const SEED: Duration = Duration::from_mins(3);
+/// How many seeds there are at first.
+const SEEDS: usize = 3;
 /// A longer "cold start" is a pod that waited for a node, or crashed and came back.
 const LONGEST: Duration = Duration::from_hours(1);
 /// From decision to created pod: KEDA's default polling interval; pushes and the HPA are quicker.
@@ -30,7 +32,7 @@ pub struct ColdStarts(VecDeque<f64>);
 
 impl Default for ColdStarts {
     fn default() -> Self {
-        Self(VecDeque::from([SEED.as_secs_f64(); 3]))
+        Self(VecDeque::from([SEED.as_secs_f64(); SEEDS]))
     }
 }
 
@@ -63,6 +65,12 @@ impl ColdStarts {
     #[must_use]
     pub fn median(&self, lead: Lead) -> Duration {
         self.quantile(lead, 0.5)
+    }
+
+    /// How many were seen, of the last sixty.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        self.0.len().saturating_sub(SEEDS)
     }
 
     fn quantile(&self, lead: Lead, share: f64) -> Duration {

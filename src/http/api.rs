@@ -41,7 +41,8 @@ pub(super) async fn list(
     if !(1..=LIMIT).contains(&limit) {
         return Err(Failure::new(StatusCode::BAD_REQUEST, format!("limit {limit}: {accepted}")));
     }
-    let Found { reports, total } = app.reports.read(&Ask { namespace, name: None, skip, limit });
+    let ask = Ask { namespace, skip, limit, ..Ask::default() };
+    let Found { reports, total, .. } = app.reports.read(&ask);
     Ok(Json(List { scalers: reports, skip, total }))
 }
 
@@ -51,5 +52,7 @@ pub(super) async fn one(
     path: Result<Path<(String, String)>, PathRejection>,
     query: Result<Query<OneQuery>, QueryRejection>,
 ) -> Result<Json<One>, Failure> {
-    one::find(&app, path, query).map(Json)
+    let bad = |_| Failure::new(StatusCode::BAD_REQUEST, "accepted is trigger");
+    let Query(OneQuery { trigger }) = query.map_err(bad)?;
+    one::find(&app, path, trigger).map(Json)
 }

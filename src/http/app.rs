@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::engine::units::Timestamp;
 use crate::http::token::Token;
 use crate::report::Report;
 use crate::telemetry::Metrics;
@@ -23,6 +24,8 @@ pub struct Ask {
     pub skip: usize,
     /// No more than so many.
     pub limit: usize,
+    /// With everything that there is to see of each, and not only what a table shows.
+    pub detail: bool,
 }
 
 /// The scalers that were found.
@@ -32,6 +35,8 @@ pub struct Found {
     pub reports: Vec<Report>,
     /// How many there are in all.
     pub total: usize,
+    /// When they were looked at.
+    pub now: Timestamp,
 }
 
 /// Reads reports; one call per request.

@@ -1,7 +1,10 @@
 //! Who may look, and what a browser may do with what it gets.
 
+use std::sync::LazyLock;
+
 use crate::http::app::App;
 use crate::http::error::Failure;
+use crate::report::explain::content_security_policy;
 use axum::extract::{Request, State};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -34,14 +37,15 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// The content security policy: nothing, but the style of the page, named by its digest.
-pub(super) const POLICY: &str = "default-src 'none'; style-src 'sha256-9DcGd4oNCJCHwQujnKP4Lpy37qhBXamtK1TT+WjpFJk='; \
-    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but the style of our pages, and nobody may frame them.
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let policy = format!("{}; frame-ancestors 'none'", content_security_policy());
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+});
 
-/// Forbids a browser everything but to show the answer with the page's one style.
+/// Forbids a browser everything but to show the answer with the pages' one style.
 pub(super) async fn harden(mut response: Response) -> Response {
     let headers = [
-        (CONTENT_SECURITY_POLICY, POLICY),
         (X_FRAME_OPTIONS, "DENY"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -50,6 +54,7 @@ pub(super) async fn harden(mut response: Response) -> Response {
     for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY.clone());
     response
 }
 

@@ -1,11 +1,12 @@
 //! One scaler by its path, for the API and the page.
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query};
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::http::app::{App, Ask, LIMIT};
+use crate::engine::units::Timestamp;
+use crate::http::app::{App, Ask, Found, LIMIT};
 use crate::http::error::Failure;
 use crate::report::Report;
 
@@ -13,7 +14,7 @@ use crate::report::Report;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneQuery {
-    trigger: Option<String>,
+    pub(super) trigger: Option<String>,
 }
 
 /// One scaler, and the other triggers of the same scaled object.
@@ -22,25 +23,27 @@ pub(super) struct One {
     #[serde(flatten)]
     pub(super) report: Report,
     triggers: Vec<String>,
+    /// When it was looked at.
+    #[serde(skip)]
+    pub(super) now: Timestamp,
 }
 
 /// The scaler of a path: of several triggers the one asked for, else the one that decided last.
 pub(super) fn find(
     app: &App,
     path: Result<Path<(String, String)>, PathRejection>,
-    query: Result<Query<OneQuery>, QueryRejection>,
+    trigger: Option<String>,
 ) -> Result<One, Failure> {
     let bad = |_| Failure::new(StatusCode::BAD_REQUEST, "the path is not UTF-8");
     let Path((namespace, name)) = path.map_err(bad)?;
-    let bad = |_| Failure::new(StatusCode::BAD_REQUEST, "accepted is trigger");
-    let Query(OneQuery { trigger }) = query.map_err(bad)?;
     let none = not_seen(&namespace, &name);
-    let ask = Ask { namespace: Some(namespace), name: Some(name), skip: 0, limit: LIMIT };
-    let reports = app.reports.read(&ask).reports;
+    let (namespace, name) = (Some(namespace), Some(name));
+    let ask = Ask { namespace, name, limit: LIMIT, detail: true, ..Ask::default() };
+    let Found { reports, now, .. } = app.reports.read(&ask);
     let triggers = reports.iter().map(|report| report.trigger.clone()).collect();
     let wanted = |report: &Report| trigger.as_ref().is_none_or(|asked| *asked == report.trigger);
     let newest = reports.into_iter().filter(wanted).max_by_key(|report| report.decided_at_ms);
-    newest.map(|report| One { report, triggers }).ok_or(none)
+    newest.map(|report| One { report, triggers, now }).ok_or(none)
 }
 
 fn not_seen(namespace: &str, name: &str) -> Failure {

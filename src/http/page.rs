@@ -1,48 +1,73 @@
-//! The page: a plain table of scalers, without scripts, images or anything fetched.
+//! The pages: a table of scalers, and one scaler with its charts; without scripts or anything fetched.
 
 use std::fmt::Write;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::response::Html;
+use axum::http::header::{CONTENT_DISPOSITION, HeaderValue};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Deserialize;
 
 use crate::http::app::{App, Ask, Found, LIMIT};
 use crate::http::error::Failure;
-use crate::http::one::{self, One, OneQuery};
+use crate::http::one::{self, One};
+use crate::report::explain::{Standing, head, html};
 use crate::report::{Report, escape};
 
-/// The page's only style. Its digest stands in the content security policy of
-/// `guard`; a test computes it again.
-pub(super) const STYLE: &str = "body{font:14px/1.5 sans-serif;margin:2em;color:#111;background:#fff}\
-table{border-collapse:collapse}th,td{padding:.3em .8em;border-bottom:1px solid #ccc;text-align:left}\
-td.n{text-align:right}";
+/// What may be asked of the page of one scaler.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    trigger: Option<String>,
+    format: Option<Format>,
+}
+
+/// How the page comes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// To be looked at.
+    Page,
+    /// To be kept: the same without links.
+    File,
+}
 
 /// The table of scalers.
 pub(super) async fn index(State(app): State<App>) -> Html<String> {
     Html(render(&app.reports.read(&Ask { limit: LIMIT, ..Ask::default() })))
 }
 
-/// One scaler, and every line of its report.
+/// One scaler: charts, and every line of its explanation.
 pub(super) async fn scaler(
     State(app): State<App>,
     path: Result<Path<(String, String)>, PathRejection>,
-    query: Result<Query<OneQuery>, QueryRejection>,
-) -> Result<Html<String>, Failure> {
-    let One { report, .. } = one::find(&app, path, query)?;
-    let api = format!("/api/v1{}", path_of(&report));
-    Ok(Html(format!(
-        "{}<pre>{}</pre>\n<p><a href=\"/\">All scalers</a>, <a href=\"{}\">JSON</a></p>{FOOT}",
-        head(),
-        escape(&report.to_string()),
-        escape(&api)
-    )))
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let accepted = "accepted are trigger and format (page or file)";
+    let bad = |_| Failure::new(StatusCode::BAD_REQUEST, accepted);
+    let Query(PageQuery { trigger, format }) = query.map_err(bad)?;
+    let One { report, now, .. } = one::find(&app, path, trigger)?;
+    if matches!(format, Some(Format::File)) {
+        let headers = HeaderMap::from_iter([(CONTENT_DISPOSITION, attachment(&report))]);
+        return Ok((headers, Html(html(&report, now, &[]))).into_response());
+    }
+    let own = path_of(&report);
+    let links = [
+        ("/".to_owned(), "All scalers"),
+        (format!("{own}&format=file"), "Save as a file"),
+        (format!("/api/v1{own}"), "JSON"),
+    ];
+    Ok(Html(html(&report, now, &links)).into_response())
 }
 
-fn head() -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>prescale</title>\
-         <style>{STYLE}</style></head>\n<body><h1>prescale</h1>\n"
-    )
+/// A name for the file, of letters, digits and `-` only.
+fn attachment(report: &Report) -> HeaderValue {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String =
+        format!("{}-{}", report.namespace, report.name).chars().take(120).map(plain).collect();
+    HeaderValue::from_str(&format!("attachment; filename=\"prescale-{name}.html\""))
+        .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
 const FOOT: &str = "</body></html>\n";
@@ -53,8 +78,9 @@ fn path_of(report: &Report) -> String {
 }
 
 fn render(found: &Found) -> String {
-    let Found { reports, total } = found;
-    let mut page = head();
+    let Found { reports, total, .. } = found;
+    let mut page = head("prescale");
+    page += "<header><h1>prescale</h1></header>\n<main>";
     if reports.is_empty() {
         page += "<p>No scaler yet: KEDA has not asked. <a href=\"/metrics\">Metrics</a></p>";
     } else {
@@ -66,37 +92,59 @@ fn render(found: &Found) -> String {
         );
         page += TABLE_HEAD;
         reports.iter().for_each(|report| page += &row(report));
-        page += "</tbody></table>\n";
+        page += "</tbody></table></div>\n";
     }
+    page += "</main>";
     page += FOOT;
     page
 }
 
-const TABLE_HEAD: &str = "<table><thead><tr><th>Scaler</th><th>Trigger</th><th>State</th>\
-<th>Desired</th><th>Current</th><th>Ready</th><th>Data age</th><th>Why</th></tr></thead><tbody>\n";
+const TABLE_HEAD: &str = "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Scalers\">\
+<table class=\"list\"><thead><tr><th>Scaler</th><th>Trigger</th><th>Strategy</th><th>State</th>\
+<th>Desired</th><th>Current</th><th>Ready</th><th>Stage</th><th>Trust</th><th>Data age</th>\
+<th>Why</th></tr></thead><tbody>\n";
 
 fn row(report: &Report) -> String {
     let Report { namespace, name, trigger, .. } = report;
     let state = report.state.map_or_else(|| "starting".to_owned(), |state| state.to_string());
     let age = report.data_age_seconds.map(|age| format!("{age:.0} s"));
     let why = report.answer.error.clone().or_else(|| binding(report)).unwrap_or_default();
+    let standing = report.standing.as_ref();
+    let dash = || "-".to_owned();
+    let stage = standing.and_then(|it| it.stage.clone()).unwrap_or_else(dash);
     let text = |cell: &str| format!("<td>{}</td>", escape(cell));
     let number = |cell: Option<String>| {
-        format!("<td class=\"n\">{}</td>", escape(&cell.unwrap_or_else(|| "-".to_owned())))
+        format!("<td class=\"n\">{}</td>", escape(&cell.unwrap_or_else(dash)))
     };
     let count = |replicas: Option<u32>| number(replicas.map(|n| n.to_string()));
-    format!(
-        "<tr><td><a href=\"{}\">{}</a></td>{}{}{}{}{}{}{}</tr>\n",
+    let mut row = format!(
+        "<tr><td><a href=\"{}\">{}</a></td>",
         escape(&path_of(report)),
-        escape(&format!("{namespace}/{name}")),
+        escape(&format!("{namespace}/{name}"))
+    );
+    let cells = [
         text(trigger),
+        text(standing.map_or("-", |it| it.strategy)),
         text(&state),
         count(report.answer.desired),
         count(report.current),
         count(report.ready),
+        text(&stage),
+        text(&standing.map_or_else(dash, trust)),
         number(age),
-        text(&why),
-    )
+    ];
+    cells.iter().for_each(|cell| row += cell);
+    let _ = writeln!(row, "<td class=\"why\">{}</td></tr>", escape(&why));
+    row
+}
+
+/// `trusted 0.62`, `young`, `-`.
+fn trust(standing: &Standing) -> String {
+    match (standing.trust, standing.skill) {
+        (Some(trust), Some(skill)) => format!("{trust} {skill:.2}"),
+        (Some(trust), None) => trust.to_owned(),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 /// The term that decides, and the last thing that shaped the decision.
@@ -122,28 +170,7 @@ fn segment(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
-
-    use super::{STYLE, escape, segment};
-    use crate::http::guard::POLICY;
-
-    fn base64(bytes: &[u8]) -> String {
-        let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let quad = |chunk: &[u8]| {
-            let at = |idx: usize| usize::from(chunk.get(idx).copied().unwrap_or(0));
-            let bits = (at(0) << 16) | (at(1) << 8) | at(2);
-            let digit = |idx: usize| char::from(alphabet[(bits >> (18 - 6 * idx)) & 63]);
-            (0..4).map(|idx| if idx > chunk.len() { '=' } else { digit(idx) }).collect::<String>()
-        };
-        bytes.chunks(3).map(quad).collect()
-    }
-
-    #[test]
-    fn the_policy_allows_the_style_and_no_other() {
-        assert_eq!(base64(b"any carnal pleas"), "YW55IGNhcm5hbCBwbGVhcw==");
-        let digest = base64(&Sha256::digest(STYLE.as_bytes()));
-        assert!(POLICY.contains(&format!("style-src 'sha256-{digest}';")), "{digest}: {POLICY}");
-    }
+    use super::{escape, segment};
 
     #[test]
     fn text_cannot_leave_its_element_its_attribute_or_its_segment() {

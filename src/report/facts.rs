@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::engine::decision::{Decision, Reason, State, Term, TermKind, Verdict};
 use crate::engine::observation::{Fault, Searched};
 use crate::engine::units::{Replicas, Timestamp};
+use crate::report::explain::data::{Insight, Standing};
 use crate::report::line::{cut, one_line};
 
 /// Who a report is about, and what is known of it beside its decision.
@@ -150,6 +151,12 @@ pub struct Report {
     pub open_streams: Option<usize>,
     /// Time since KEDA last asked.
     pub last_call_seconds: Option<f64>,
+    /// Where it stands; nothing where nobody looked.
+    #[serde(flatten)]
+    pub standing: Option<Standing>,
+    /// What else there is to see; of one scaler, and not in lists.
+    #[serde(flatten)]
+    pub insight: Option<Box<Insight>>,
 }
 
 impl Report {
@@ -178,6 +185,8 @@ impl Report {
             faults: subject.faults.iter().map(|fault| one_line(&fault.to_string())).collect(),
             open_streams: subject.open_streams,
             last_call_seconds: subject.last_call.map(|at| now.since(at).as_secs_f64()),
+            standing: None,
+            insight: None,
         }
     }
 }

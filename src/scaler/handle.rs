@@ -12,10 +12,12 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::engine::decision::{Decision, State, Verdict};
-use crate::engine::observation::{Fault, Observation, Searched};
+use crate::engine::observation::{Fault, Observation, Searched, WorkloadFacts};
 use crate::engine::step::Memory;
+use crate::report::explain::Past;
 use crate::scaler::calls::Calls;
-use crate::scaler::past::{Learning, Past};
+use crate::scaler::course::{Course, Ticked};
+use crate::scaler::past::{Learning, Lessons};
 use crate::scaler::reference::Key;
 use crate::spec::Spec;
 
@@ -72,6 +74,8 @@ pub struct Seen {
     pub searched: Vec<Searched>,
     /// What could not be read.
     pub faults: Vec<Fault>,
+    /// The workload and its HPA.
+    pub workload: WorkloadFacts,
 }
 
 /// One scaler as others see it.
@@ -90,10 +94,11 @@ pub struct Scaler {
     decision: watch::Receiver<Option<Arc<Decision>>>,
     pulse: Mutex<Pulse>,
     seen: Mutex<Arc<Seen>>,
+    course: Mutex<Course>,
     memory: Mutex<(u64, Memory)>,
     revised: Notify,
     streams: AtomicUsize,
-    past: Mutex<Past>,
+    past: Mutex<Lessons>,
 }
 
 /// The specification is left out: it holds the user's queries.
@@ -134,6 +139,7 @@ impl Scaler {
             decision,
             pulse: Mutex::new(pulse),
             seen: Mutex::default(),
+            course: Mutex::default(),
             memory: Mutex::new((0, memory)),
             revised: Notify::new(),
             streams: AtomicUsize::new(0),
@@ -249,10 +255,10 @@ impl Scaler {
     /// What it learned of the past, and how far it is.
     #[must_use]
     pub fn learning(&self) -> Learning {
-        self.past().learning.clone()
+        self.lessons().learning.clone()
     }
 
-    pub(crate) fn past(&self) -> MutexGuard<'_, Past> {
+    pub(crate) fn lessons(&self) -> MutexGuard<'_, Lessons> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -302,10 +308,29 @@ impl Scaler {
     /// Notes what a tick looked for; kept as it is while nothing changes.
     pub(crate) fn note_seen(&self, observation: &Observation) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Observation { searched, faults, .. } = observation;
-        if seen.searched != *searched || seen.faults != *faults {
-            *seen = Arc::new(Seen { searched: searched.clone(), faults: faults.clone() });
+        let Observation { searched, faults, workload, .. } = observation;
+        if seen.searched != *searched || seen.faults != *faults || seen.workload != *workload {
+            let (searched, faults) = (searched.clone(), faults.clone());
+            *seen = Arc::new(Seen { searched, faults, workload: workload.clone() });
         }
+    }
+
+    /// The last 24 hours, as they are shown now.
+    #[must_use]
+    pub fn past(&self) -> Past {
+        let course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
+        course.shown(self.clock.now())
+    }
+
+    /// Notes a tick in the course.
+    pub(crate) fn note_course(&self, ticked: &Ticked<'_>) {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner).note(ticked);
+    }
+
+    /// Time since it was first asked.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.clock.elapsed().saturating_sub(self.created)
     }
 
     /// Notes a tick that ended with `decision`; before it is published.

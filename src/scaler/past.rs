@@ -27,14 +27,14 @@ pub enum Learning {
 
 /// The past of a scaler as far as it is known.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct Lessons {
     /// How far it is.
     pub(crate) learning: Learning,
     /// What ticks measured since it began; `None` when nobody needs it.
     pub(crate) recent: Option<VecDeque<Minute>>,
 }
 
-impl Past {
+impl Lessons {
     /// Notes a minute that a tick measured.
     pub(crate) fn note(&mut self, minute: Minute) {
         if let Some(recent) = &mut self.recent {

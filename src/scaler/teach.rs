@@ -39,7 +39,7 @@ impl Teacher {
         if setup.strategy == Strategy::Reactive || taught {
             return None;
         }
-        scaler.past().recent = Some(VecDeque::new());
+        scaler.lessons().recent = Some(VecDeque::new());
         Some(Self { shared, scaler, known: BTreeMap::new() })
     }
 
@@ -54,13 +54,13 @@ impl Teacher {
                 break;
             }
         }
-        let (minutes, learning) = (self.known.len(), self.scaler.past().learning.clone());
+        let (minutes, learning) = (self.known.len(), self.scaler.lessons().learning.clone());
         if !matches!(learning, Learning::Failed(_)) {
-            self.scaler.past().learning = Learning::Done { minutes };
+            self.scaler.lessons().learning = Learning::Done { minutes };
             self.keep_cursor(now);
         }
         info!(minutes, "history learned");
-        self.scaler.past().recent = None;
+        self.scaler.lessons().recent = None;
     }
 
     /// Reads what is stored; up to when everything is there.
@@ -101,14 +101,14 @@ impl Teacher {
             match step {
                 Some(Told::Chunk(chunk)) => {
                     self.take(chunk.minutes);
-                    self.scaler.past().learning = Learning::Reading(chunk.progress);
+                    self.scaler.lessons().learning = Learning::Reading(chunk.progress);
                     if std::mem::take(&mut early) {
                         self.teach().await;
                     }
                 }
                 Some(Told::Waiting { kind, progress, .. }) => {
                     debug!(fault = kind.words(), "history has to wait");
-                    self.scaler.past().learning = Learning::Reading(progress);
+                    self.scaler.lessons().learning = Learning::Reading(progress);
                 }
                 Some(Told::Done(_)) => {
                     self.teach().await;
@@ -117,7 +117,7 @@ impl Teacher {
                 Some(Told::Failed { reason, .. }) => {
                     info!(%reason, "no more history");
                     self.teach().await;
-                    self.scaler.past().learning = Learning::Failed(reason);
+                    self.scaler.lessons().learning = Learning::Failed(reason);
                     return false;
                 }
                 None => return false,
@@ -153,7 +153,7 @@ impl Teacher {
         let setup = self.scaler.spec.setup.clone();
         let learn = move || Foresight::of(&setup, &minutes);
         let Ok(taught) = tokio::task::spawn_blocking(learn).await else { return };
-        let recent: Vec<Minute> = self.scaler.past().recent.iter().flatten().copied().collect();
+        let recent: Vec<Minute> = self.scaler.lessons().recent.iter().flatten().copied().collect();
         let setup = &self.scaler.spec.setup;
         self.scaler.revise_quietly(|memory| {
             memory.foresight.take_over(setup, taught, &recent);

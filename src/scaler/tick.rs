@@ -18,6 +18,7 @@ use crate::engine::invariants::violations;
 use crate::engine::observation::{Fault, FaultKind, Observation};
 use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
+use crate::scaler::course::Ticked;
 use crate::scaler::handle::{Scaler, Unanswered};
 use crate::scaler::keep;
 use crate::scaler::metrics::{Metrics, TickEnd};
@@ -153,6 +154,15 @@ impl Ticker {
             if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
                 self.check(observation, &before, &step.decision);
                 self.keep_minute(step.minute);
+                let (foresight, minute) = (&before.foresight, step.minute);
+                let decision = &step.decision;
+                self.scaler.note_course(&Ticked {
+                    setup,
+                    observation,
+                    foresight,
+                    decision,
+                    minute,
+                });
                 return step.decision;
             }
         }
@@ -188,7 +198,7 @@ impl Ticker {
     /// Keeps what arrived in a minute that is over.
     fn keep_minute(&self, minute: Option<Minute>) {
         let Some(minute) = minute else { return };
-        self.scaler.past().note(minute);
+        self.scaler.lessons().note(minute);
         if let Some(store) = &self.shared.store {
             let key = keep::key(self.scaler.key(), &self.scaler.spec);
             if !store.add_minutes(&key, &[minute]) {

@@ -1,0 +1,161 @@
+//! Asks a running server's HTTP API, for `explain` and `top`.
+//!
+//! Promises one clear error when it does not answer, or not as prescale would, and bounded time and
+//! size. What the answer means is left to the commands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::Value;
+use tokio::runtime::Builder;
+
+use crate::cli::exit::Usage;
+
+/// A server that takes longer is not one that people wait for.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// 500 scalers of one answer are some megabytes.
+const BYTES_MAX: usize = 32 << 20;
+
+/// A token is a line.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// Where to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    /// The running server's HTTP address; in a cluster: kubectl port-forward svc/prescale 8080
+    #[arg(
+        long,
+        env = "PRESCALE_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    server: String,
+    /// File with the token that the server asks for (its httpTokenFile)
+    #[arg(long, env = "PRESCALE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// The server did not give what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unanswered(String);
+
+/// Runs `ask` with a server to ask.
+pub(super) fn with<T>(
+    at: &At,
+    ask: impl AsyncFnOnce(Server) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let server = Server::open(at)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(ask(server))
+}
+
+/// A server to ask.
+#[derive(Debug)]
+pub(super) struct Server {
+    client: Client,
+    base: Url,
+    token: Option<String>,
+}
+
+impl Server {
+    fn open(at: &At) -> anyhow::Result<Self> {
+        let At { server, token_file } = at;
+        let usage = |text: String| anyhow::Error::from(Usage(text));
+        let wrong = || usage(format!("--server {server:?} must be a URL, http://127.0.0.1:8080"));
+        let base = Url::parse(server).map_err(|_| wrong())?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(wrong());
+        }
+        let token = token_file.as_ref().map(|path| {
+            let read = || -> std::io::Result<String> {
+                let mut text = String::new();
+                let file = std::fs::File::open(path)?;
+                std::io::Read::read_to_string(
+                    &mut std::io::Read::take(file, TOKEN_BYTES_MAX),
+                    &mut text,
+                )?;
+                Ok(text.trim().to_owned())
+            };
+            read().map_err(|why| {
+                usage(format!("--token-file {}: failed to read: {}", path.display(), why.kind()))
+            })
+        });
+        let client = Client::builder().no_proxy().timeout(TIMEOUT).build();
+        let client = client.context("failed to make an HTTP client")?;
+        Ok(Self { client, base, token: token.transpose()? })
+    }
+
+    /// The JSON at these segments of a path with this query.
+    pub(super) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> anyhow::Result<Value> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["api", "v1"]).extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.client.get(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.map_err(|error| self.silent(&error))?;
+        let status = response.status();
+        let body = self.body(response).await?;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        match (status, json) {
+            (StatusCode::OK, Some(json)) => Ok(json),
+            (StatusCode::UNAUTHORIZED, _) => Err(Unanswered(format!(
+                "{} asks for a token: give --token-file with the one of its httpTokenFile",
+                self.base
+            ))
+            .into()),
+            (status, Some(json)) if json["error"].is_string() => {
+                let text = json["error"].as_str().unwrap_or_default();
+                Err(Unanswered(format!("{} says {}: {text}", self.base, status.as_u16())).into())
+            }
+            (status, _) => Err(Unanswered(format!(
+                "{} answers {} and not as prescale would; is it the HTTP port?",
+                self.base,
+                status.as_u16()
+            ))
+            .into()),
+        }
+    }
+
+    async fn body(&self, mut response: Response) -> anyhow::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|error| self.silent(&error))? {
+            body.extend_from_slice(&part);
+            if body.len() > BYTES_MAX {
+                let text = format!("{} sends more than {} MiB", self.base, BYTES_MAX >> 20);
+                return Err(Unanswered(text).into());
+            }
+        }
+        Ok(body)
+    }
+
+    /// What kept it from answering, without the words of five libraries.
+    fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
+        let mut causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+        let refused = causes.any(|it| {
+            let io = it.downcast_ref::<std::io::Error>();
+            io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+        });
+        let why = match () {
+            () if refused => "connection refused",
+            () if error.is_timeout() => "no answer within 10 s",
+            () if error.is_connect() => "no connection",
+            () => "the connection broke",
+        };
+        Unanswered(format!(
+            "no answer from {}: {why}; is `prescale serve` there? --server or PRESCALE_SERVER says \
+             where else",
+            self.base
+        ))
+        .into()
+    }
+}
