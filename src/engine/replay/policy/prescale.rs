@@ -63,14 +63,15 @@ pub(super) const PRESCALE_PROACTIVE: Policy = Policy {
 const HEADROOM: Knob = Knob {
     name: "headroom, and with it headroomTrusted (0.15 more) and quantile (from 0.99 to 0.5)",
     default: 0.7,
-    values: &[0.95, 0.9, 0.875, 0.85, 0.825, 0.8, 0.75, 0.7, 0.65, 0.6],
+    values: &[0.95, 0.9, 0.875, 0.85, 0.825, 0.8, 0.75, 0.7, 0.675, 0.65],
 };
 
 /// A quantile for each headroom: with less margin against surprise less of it against what is foreseen.
-const QUANTILES: [(f64, f64); 11] = [
+const QUANTILES: [(f64, f64); 12] = [
     (0.5, 0.99),
     (0.6, 0.98),
     (0.65, 0.97),
+    (0.675, 0.96),
     (0.7, 0.95),
     (0.75, 0.9),
     (0.8, 0.85),
