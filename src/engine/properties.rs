@@ -279,7 +279,9 @@ proptest! {
         let stored = serde_json::to_string(&memory).unwrap();
         prop_assert_eq!(&stored, &serde_json::to_string(&memory_again).unwrap());
         let restored: Memory = serde_json::from_str(&stored).unwrap();
-        prop_assert_eq!(&restored, &memory);
+        // What the forecast learned is not stored, but rebuilt from minutes.
+        let kept = Memory { foresight: restored.foresight.clone(), ..memory };
+        prop_assert_eq!(&restored, &kept);
         prop_assert_eq!(serde_json::to_string(&restored).unwrap(), stored);
     }
 

@@ -30,7 +30,7 @@ pub fn stand(report: &mut Report, view: &View<'_>) {
 
 /// Adds everything that there is to see of one scaler.
 pub fn explain(report: &mut Report, view: &View<'_>, past: Past) {
-    let Past { course, causes, per_replica } = past;
+    let Past { course, causes, per_replica, history } = past;
     let View { setup, memory, decision, .. } = *view;
     let foreseen = decision.and_then(|decision| decision.foreseen);
     let coverage = gather::coverage(setup, memory);
@@ -45,6 +45,7 @@ pub fn explain(report: &mut Report, view: &View<'_>, past: Past) {
         lead: gather::lead(setup, memory),
         capacity: gather::capacity(&memory.capacity),
         hpa_tolerance: setup.hpa_tolerance.map(Ratio::get),
+        history,
         timezone: setup.forecast.zone.name().to_owned(),
         verdict,
         explanation: Vec::new(),

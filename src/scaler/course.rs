@@ -193,7 +193,7 @@ impl Course {
         causes.sort_by(|a, b| b.minutes.total_cmp(&a.minutes));
         let step_seconds = u32::try_from(SLOT_MS / 1000).unwrap_or(300);
         let course = Shown { step_seconds, points };
-        Past { course, causes, per_replica: self.per_replica }
+        Past { course, causes, per_replica: self.per_replica, history: None }
     }
 
     /// Bytes on the heap.

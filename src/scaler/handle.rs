@@ -319,7 +319,9 @@ impl Scaler {
     #[must_use]
     pub fn past(&self) -> Past {
         let course = self.course.lock().unwrap_or_else(PoisonError::into_inner);
-        course.shown(self.clock.now())
+        let learning = self.learning();
+        let history = (learning != Learning::None).then(|| learning.to_string());
+        Past { history, ..course.shown(self.clock.now()) }
     }
 
     /// Notes a tick in the course.

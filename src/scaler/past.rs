@@ -1,6 +1,7 @@
 //! How far a scaler is with its past, and what ticks measured meanwhile.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::engine::arrived::Minute;
 use crate::source::backfill::{Progress, Reason};
@@ -23,6 +24,26 @@ pub enum Learning {
     },
     /// There is no more to be had.
     Failed(Reason),
+}
+
+impl fmt::Display for Learning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none is to be read"),
+            Self::Reading(Progress { days_done, days_total, queries, fault }) => {
+                write!(f, "{days_done:.1} of {days_total:.1} days read, {queries} queries")?;
+                fault.map_or(Ok(()), |kind| write!(f, "; waits: {}", kind.words()))
+            }
+            Self::Done { minutes } => {
+                write!(f, "read; {:.1} days of it are known", to_days(*minutes))
+            }
+            Self::Failed(reason) => write!(f, "no more to be had: {reason}"),
+        }
+    }
+}
+
+fn to_days(minutes: usize) -> f64 {
+    f64::from(u32::try_from(minutes).unwrap_or(u32::MAX)) / 1440.0
 }
 
 /// The past of a scaler as far as it is known.

@@ -56,7 +56,7 @@ impl fmt::Debug for Readings {
 /// One family with one series per scaler: name, help, and the value where it is known.
 type Plain = (&'static str, &'static str, fn(&Decision, Timestamp) -> Option<f64>);
 
-const PLAIN: [Plain; 5] = [
+const PLAIN: [Plain; 9] = [
     (
         "prescale_desired_replicas",
         "Replicas wanted; no series while an error is sent",
@@ -80,6 +80,26 @@ const PLAIN: [Plain; 5] = [
     ("prescale_ready_replicas", "Ready replicas; no series while unknown", |decision, _| {
         decision.ready.map(count)
     }),
+    (
+        "prescale_reactive_replicas",
+        "Replicas that demand as it is needs; no series where nothing is forecast",
+        |decision, _| decision.foreseen.map(|foreseen| f64::from(foreseen.reactive)),
+    ),
+    (
+        "prescale_forecast_replicas",
+        "Replicas that the forecast needs, counted or not; no series while unknown",
+        |decision, _| decision.foreseen?.replicas.map(f64::from),
+    ),
+    (
+        "prescale_forecast_counts",
+        "1 while the forecast takes part in the decision",
+        |decision, _| decision.foreseen.map(|foreseen| f64::from(u8::from(foreseen.counts))),
+    ),
+    (
+        "prescale_lead_seconds",
+        "From a decision to a ready pod; no series where nothing is forecast",
+        |decision, _| decision.foreseen.map(|foreseen| foreseen.lead.as_secs_f64()),
+    ),
 ];
 
 impl Collector for Readings {

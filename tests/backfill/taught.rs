@@ -1,4 +1,4 @@
-//! A new scaler beside a real Prometheus that remembers eight days of its workload.
+//! A new scaler beside a real Prometheus that remembers nine days of its workload.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,16 +18,15 @@ use crate::history::{DAY, History, Load, Pod};
 use crate::server::Prometheus;
 use crate::{second, sources, spec};
 
-const DAYS: i64 = 8;
+const DAYS: i64 = 9;
 const LEAD: Duration = Duration::from_mins(4);
-const METADATA: [(&str, &str); 3] = [("engine", "vllm"), ("model", "m"), ("forecastHistory", "8d")];
+const METADATA: [(&str, &str); 3] = [("engine", "vllm"), ("model", "m"), ("forecastHistory", "9d")];
 
-/// Requests per second: by day three times as many as by night, and a step at each full hour.
+/// Requests per second: by day three times as many as by night.
 fn rate(at: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "seconds of the epoch are far below 2^53")]
     let days = at as f64 / 86_400.0;
-    let step = if at.rem_euclid(3600) < 900 { 4.0 } else { 0.0 };
-    20.0 - 10.0 * (std::f64::consts::TAU * days).cos() + step
+    20.0 - 10.0 * (std::f64::consts::TAU * days).cos()
 }
 
 /// Two pods that share it until `until`.
@@ -101,7 +100,7 @@ async fn a_new_scaler_knows_its_days_and_so_does_the_one_after_a_restart() {
     let first = registry(&prometheus, Some(Arc::clone(&store)));
     let scaler = taught(&first).await;
     let (newest, said) = ahead(scaler.memory().foresight);
-    assert_eq!(said.stage, Stage::Day, "eight days less what is left to ticks");
+    assert_eq!(said.stage, Stage::Week);
     assert!(said.trust.is_trusted(), "{}", said.trust);
     let (_, expected) = ahead(known(until - DAYS * DAY, newest));
     let ratio = said.work.unwrap() / expected.work.unwrap();
@@ -136,7 +135,7 @@ async fn a_new_scaler_knows_its_days_and_so_does_the_one_after_a_restart() {
     let setup = spec(&METADATA).setup;
     let now = foresight.newest().expect("what was learned is stored").plus(Minute::LENGTH);
     let again = foresight.ahead(&setup, now, LEAD).unwrap();
-    assert!(again.trust.is_trusted() && again.stage == Stage::Day, "{again:?}");
+    assert!(again.trust.is_trusted() && again.stage == Stage::Week, "{again:?}");
     second.shutdown().await;
     other.shutdown().await;
 }

@@ -170,7 +170,7 @@ fn past(case: Case, setup: &Setup, memory: &mut Memory) -> Past {
     }
     let course = if case == Case::Starting { Course::default() } else { course(case, claims) };
     let per_replica = memory.foresight.unit().map(|_| PER_REPLICA);
-    Past { course, causes: causes(case), per_replica }
+    Past { course, causes: causes(case), per_replica, history: None }
 }
 
 fn course(case: Case, claims: &Claims) -> Course {

@@ -244,6 +244,8 @@ pub struct Insight {
     pub capacity: CapacityLine,
     /// The HPA's tolerance as the trigger gives it (`hpaTolerance`).
     pub hpa_tolerance: Option<f64>,
+    /// How far it is with reading its past; `None` where nothing is to be read.
+    pub history: Option<String>,
     /// Time zone of days and weeks.
     pub timezone: String,
     /// Whether to let the forecast act.

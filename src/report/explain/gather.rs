@@ -42,6 +42,8 @@ pub struct Past {
     pub causes: Vec<Cause>,
     /// Of the forecast's unit, what one replica takes at the headroom in force.
     pub per_replica: Option<f64>,
+    /// How far it is with reading its past; `None` where nothing is to be read.
+    pub history: Option<String>,
 }
 
 /// `scaleStrategy` as the user writes it.

@@ -31,6 +31,9 @@ pub(super) fn lines(report: &Report, standing: &Standing, insight: &Insight) -> 
         lines.add("reason", &reason.text);
     }
     ahead(standing, insight, &mut lines);
+    if let Some(history) = &insight.history {
+        lines.add("history", history);
+    }
     lines.add("lead time", &lead(&insight.lead));
     lines.add("one replica", &capacity(&insight.capacity));
     lines.add("limits", &limits(standing));
