@@ -106,6 +106,8 @@ mod tests {
             ("/metrics", 200),
             ("/", 200),
             ("/scalers/team-a/llama", 200),
+            ("/scalers/team-a/llama?trigger=00000001&format=file", 200),
+            ("/scalers/team-a/llama?format=pdf", 400),
             ("/scalers/team-a/other", 404),
             ("/api/v1/scalers", 200),
             ("/api/v1/scalers?namespace=team-a&limit=1", 200),

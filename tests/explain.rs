@@ -4,9 +4,13 @@
 //! `UPDATE_GOLDEN=1 cargo test --test explain` writes the golden files anew.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stderr, reason = "a page that no browser opened is said loudly")]
 
 #[path = "backtest_report/browser.rs"]
 mod browser;
+#[expect(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/program.rs"]
+mod program;
 #[path = "explain/sample.rs"]
 mod sample;
 
@@ -20,6 +24,7 @@ use prescale::http::{App, Ask, Found, Readiness, Reports, Token, router, serve};
 use prescale::report::Report;
 use prescale::report::explain::html;
 use prescale::telemetry::{Build, Metrics, Readings, Snapshot};
+use program::{Program, metadata};
 use sample::{Case, NOW, named, report};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -145,6 +150,35 @@ async fn a_server_that_does_not_answer_is_told_once_and_clearly() {
          --server or PRESCALE_SERVER says where else\n"
     );
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), expected));
+}
+
+#[tokio::test]
+async fn a_server_without_any_data_explains_that() {
+    let nobody = "datasources: {default: {url: 'http://127.0.0.1:9', tenancy: none}}";
+    let server = Program::start(nobody, "json").await;
+    server.ask(metadata("team-a", "llama", &[("scaleStrategy", "observer")])).await.unwrap_err();
+    let log = server.log();
+    let ready = log.iter().find(|line| line.contains("\"ready\"")).unwrap();
+    let ready: Value = serde_json::from_str(ready).unwrap();
+    let url = format!("http://{}", ready["http"].as_str().unwrap());
+    let output = prescale(&["explain", "team-a/llama", "-o", "json"], Some(&url)).await;
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["strategy"], &json["reference"]), (&"observer".into(), &"llama".into()));
+    let points = json["course"]["points"].as_array().unwrap();
+    assert!((1..=2).contains(&points.len()), "{points:?}");
+    assert!(points[0]["wanted"].is_null() && points[0]["current"].is_null(), "{points:?}");
+    assert_eq!(json["verdict"]["readiness"], "not_yet");
+    let output = prescale(&["explain", "team-a/llama"], Some(&url)).await;
+    let told = text(&output.stdout);
+    assert!(told.contains("state        cold: no data came so far"), "{told}");
+    assert!(told.contains("connection refused"), "{told}");
+    let output = prescale(&["top"], Some(&url)).await;
+    assert!(text(&output.stdout).contains("team-a/llama"), "{output:?}");
+    let page = server.get("/scalers/team-a/llama").await;
+    assert!(page.contains("class=\"course narrow\"") && !page.contains("NaN"), "{page}");
+    assert!(page.contains("format=file") && page.contains("Not yet:"), "{page}");
+    let file = server.get("/scalers/team-a/llama?format=file").await;
+    assert!(!file.contains("href=") && file.contains("Content-Security-Policy"), "{file}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `prescale explain NAMESPACE/NAME`: why there are as many replicas as there are.
 
-use std::io::{Write, stdout};
+use std::fmt::Write as _;
+use std::io::{Write as _, stdout};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -80,7 +81,9 @@ fn table(scaler: &str, json: Value) -> anyhow::Result<String> {
     let others = told.triggers.iter().filter(|it| **it != told.trigger);
     let others: Vec<String> = others.map(|it| one_line(it)).collect();
     if !others.is_empty() {
-        text += &format!(" (others: {})", others.join(", "));
+        text += " (others: ";
+        text += &others.join(", ");
+        text += ")";
     }
     text += "\n";
     if told.explanation.is_empty() {
@@ -90,7 +93,7 @@ fn table(scaler: &str, json: Value) -> anyhow::Result<String> {
     let mut before = "";
     for Line { topic, text: line } in &told.explanation {
         let shown = if topic == before { "" } else { topic };
-        text += &format!("  {:wide$}  {}\n", one_line(shown), one_line(line));
+        let _ = writeln!(text, "  {:wide$}  {}", one_line(shown), one_line(line));
         before = topic;
     }
     Ok(text)

@@ -414,9 +414,10 @@ mod tests {
 
     #[test]
     fn the_ring_is_bounded_and_has_no_holes_whatever_the_clock_does() {
-        // Minutes of ticks; slots kept, and the largest wanted in the first and last of them.
+        /// Minutes of ticks; slots kept, and the largest wanted in the first and last of them.
+        type Row<'a> = (&'a str, &'a [i64], usize, Option<u32>, Option<u32>);
         let day = 1440;
-        let rows: [(&str, &[i64], usize, Option<u32>, Option<u32>); 7] = [
+        let rows: [Row<'_>; 7] = [
             ("nothing", &[], 0, None, None),
             ("one slot", &[0, 1, 4], 1, Some(4), Some(4)),
             ("two", &[0, 5], 2, Some(0), Some(5)),

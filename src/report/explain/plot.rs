@@ -149,7 +149,7 @@ fn clock(frame: &Frame<'_>, hours: u32) -> Vec<(i64, String)> {
 fn ticks(top: f64) -> Vec<f64> {
     let rough = (top / 4.0).max(1e-9);
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|it| it * power).into_iter().find(|it| *it >= rough);
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power).into_iter().find(|it| *it >= rough);
     let step = step.unwrap_or(rough).max(f64::MIN_POSITIVE);
     (0..=5_u32).map(|idx| f64::from(idx) * step).filter(|value| *value <= top * 1.001).collect()
 }
