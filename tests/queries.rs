@@ -89,7 +89,9 @@ fn gauges(pod: &str, time: f64) -> String {
 /// Scaled object `idx`: of ten workloads, with thresholds of its own.
 fn reference(idx: usize, own_hpa: bool) -> Reference {
     let workload = format!("w-{}", idx % 10);
+    // A new scaler that forecasts reads its past beside the ticks: those queries are not about these.
     let mut metadata = BTreeMap::from([
+        ("scaleStrategy".to_owned(), "reactive".to_owned()),
         ("workload".to_owned(), format!("deployment/{workload}")),
         ("queueDepth".to_owned(), (idx + 1).to_string()),
         ("ttft".to_owned(), "2s".to_owned()),

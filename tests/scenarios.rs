@@ -190,7 +190,10 @@ impl Run {
         let broken = violations(&self.setup, &observation, &before, &decision);
         assert!(broken.is_empty(), "at {} s: {broken:?} in {decision:#?}", self.elapsed);
         let stored = serde_json::to_string(&memory).unwrap();
-        assert_eq!(serde_json::from_str::<Memory>(&stored).unwrap(), memory);
+        // What the forecast learned is not stored, but rebuilt from minutes.
+        let restored: Memory = serde_json::from_str(&stored).unwrap();
+        let kept = Memory { foresight: restored.foresight.clone(), ..memory.clone() };
+        assert_eq!(restored, kept);
         let changed = self.decision.as_ref().is_none_or(|last| face(last) != face(&decision));
         if changed {
             print(&mut self.out, self.elapsed, &decision);

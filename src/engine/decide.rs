@@ -8,8 +8,10 @@ mod case;
 mod down;
 mod facts;
 mod floors;
+mod need;
 mod table;
 mod tell;
+mod timings;
 
 use crate::engine::decision::{Block, Decision, Limit, Reason, State, Verdict};
 use crate::engine::demand::{Input, activation};
@@ -18,10 +20,12 @@ use crate::engine::units::Replicas;
 
 pub use ahead::{Plan, headroom};
 pub use case::Case;
-pub use facts::{Facts, Need, Timings};
+pub use facts::Facts;
 pub use floors::Floors;
+pub use need::Need;
 pub use table::state;
 pub use tell::max_replicas;
+pub use timings::Timings;
 
 /// Decides, and notes in `memory` what the next tick has to know.
 #[must_use]

@@ -57,7 +57,9 @@ impl Foresight {
 
     /// Learns minutes in ascending time; those that are not newer than what is known are ignored.
     pub fn learn(&mut self, setup: &Setup, minutes: &[Minute]) {
-        if minutes.is_empty() {
+        // A forecaster is a hundred kilobytes: none for a workload of which nothing is known.
+        let known = |minute: &Minute| *minute != Minute::unknown(minute.at);
+        if self.learned.is_none() && !minutes.iter().any(known) {
             return;
         }
         let unit = if setup.family == Family::Llm { Unit::Requests } else { Unit::Replicas };
@@ -114,6 +116,13 @@ impl Foresight {
     #[must_use]
     pub fn wakes_within(&self, at: Timestamp, span: Duration) -> Option<f64> {
         self.learned.as_ref()?.rhythm.chance(at, span)
+    }
+
+    /// The largest demand that usually comes within `span` after an idle `at`, in [`Self::unit`] per
+    /// second; `None` where none usually does.
+    #[must_use]
+    pub fn usual_within(&self, at: Timestamp, span: Duration) -> Option<f64> {
+        self.learned.as_ref()?.rhythm.usual(at, span)
     }
 
     /// How long an idle `at` usually lasts, up to a day; `None` while less than a day is known.

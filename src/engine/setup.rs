@@ -172,7 +172,7 @@ impl Default for Forecasting {
             history: Duration::from_hours(14 * 24),
             zone: Tz::UTC,
             holidays: BTreeSet::new(),
-            headroom_trusted: Ratio::TRUSTED,
+            headroom_trusted: Ratio::HEADROOM,
             cold_start_cost: None,
         }
     }

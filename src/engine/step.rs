@@ -38,7 +38,7 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
         bound: Bound::Low,
         capacity: &memory.capacity,
         pressure: &memory.pressure,
-        headroom: headroom(setup, ahead.as_ref(), timings.cold_start),
+        headroom: headroom(setup, ahead.as_ref()),
         cold_start: timings.cold_start,
         slow: latency.is_some_and(|ratio| ratio > 1.0),
     };

@@ -89,8 +89,8 @@ pub struct Ratio(f64);
 pub struct NotARatio(pub f64);
 
 impl Ratio {
-    /// What of a replica may be used while a forecast is trusted, unless the user says otherwise.
-    pub(crate) const TRUSTED: Self = Self(0.85);
+    /// What of a replica may be used, unless the user says otherwise.
+    pub(crate) const HEADROOM: Self = Self(0.7);
 
     /// `value` as a ratio, refused when it is not a number in 0..=1.
     ///

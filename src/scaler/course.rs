@@ -13,7 +13,7 @@ use crate::engine::decision::{Decision, Foreseen, Stage, State, TermKind, Verdic
 use crate::engine::foresight::{Foresight, Unit};
 use crate::engine::numeric::{replicas_ceil, share};
 use crate::engine::observation::Observation;
-use crate::engine::setup::{Family, Setup};
+use crate::engine::setup::Setup;
 use crate::engine::units::{Replicas, Timestamp};
 use crate::report::explain::{CAUSES, Cause, Course as Shown, Moment, Past, cause};
 
@@ -300,8 +300,8 @@ const fn value(minute: &Minute, unit: Unit) -> Option<f64> {
     }
 }
 
-/// What `scaleStrategy: auto` would have decided: demand and forecast at the headroom of a trusted
-/// forecast while it is trusted, else what was decided. Its down-window and wakes ahead are left out.
+/// What `scaleStrategy: auto` would have decided: the forecast, and demand at the headroom of a trusted
+/// forecast, while it is trusted, else what was decided. Its down-window and wakes ahead are left out.
 fn auto(ticked: &Ticked<'_>) -> Option<u32> {
     let Ticked { setup, observation, decision, .. } = *ticked;
     let decided = wanted(decision)?;
@@ -332,11 +332,7 @@ fn auto(ticked: &Ticked<'_>) -> Option<u32> {
         | TermKind::Activation
         | TermKind::Own(_) => term.replicas,
     });
-    let targets = &setup.targets;
-    let users = targets.request_rate.is_some() || targets.token_rate.is_some();
-    let room = if setup.family == Family::Llm && !users { room } else { 1.0 };
-    let ahead = foreseen.equivalents.map(|equivalents| equivalents * room);
-    let most = terms.chain(ahead).fold(0.0, f64::max);
+    let most = terms.chain(foreseen.equivalents).fold(0.0, f64::max);
     let min = setup.min_replicas.map_or(0, Replicas::get);
     Some(replicas_ceil(most).max(min).min(max_replicas(setup, observation)))
 }
@@ -358,7 +354,7 @@ mod tests {
     use crate::engine::foresight::Foresight;
     use crate::engine::observation::Observation;
     use crate::engine::setup::{Setup, Strategy};
-    use crate::engine::units::{Replicas, Timestamp};
+    use crate::engine::units::{Ratio, Replicas, Timestamp};
     use crate::spec::{self, Limits};
 
     const MINUTE: i64 = 60_000;
@@ -479,11 +475,11 @@ mod tests {
     #[test]
     fn what_auto_would_have_asked_for_uses_the_headroom_of_a_trusted_forecast() {
         let young = Trust::Young { remaining: Duration::from_hours(1) };
-        // 5 at 0.7 are 4.12 at 0.85; 9 are 7.41.
+        // 5 at 0.7 are 4.12 at 0.85.
         let rows = [
             ("no forecast", None, State::Fresh, Some(5)),
             ("trusted, demand binds", Some(foreseen(Some(2.0))), State::Fresh, Some(5)),
-            ("trusted, forecast binds", Some(foreseen(Some(9.0))), State::Fresh, Some(8)),
+            ("trusted, forecast binds", Some(foreseen(Some(9.0))), State::Fresh, Some(9)),
             (
                 "young",
                 Some(Foreseen { trust: young, ..foreseen(Some(9.0)) }),
@@ -493,7 +489,8 @@ mod tests {
             ("old data", Some(foreseen(Some(9.0))), State::Hold, Some(5)),
             ("no capacity", Some(foreseen(None)), State::Fresh, Some(5)),
         ];
-        let setup = setup();
+        let mut setup = setup();
+        setup.forecast.headroom_trusted = Ratio::try_new(0.85).unwrap();
         for (what, foreseen, state, expected) in rows {
             let mut course = Course::default();
             note(&mut course, &setup, &Decision { foreseen, state, ..decision(0, 5) });

@@ -50,13 +50,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 const HISTORY_DAYS: u32 = 14;
 /// The longest range a datasource is asked for.
 const HISTORY_DAYS_MAX: u32 = 30;
-const HEADROOM_TRUSTED: f64 = 0.85;
 
 /// Reads it; `headroom` is what holds without trust.
 pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
     let history = |text: &str| span::within(text, DAY, DAY * HISTORY_DAYS_MAX);
-    let default_trusted = Ratio::try_new(HEADROOM_TRUSTED.max(headroom.get())).unwrap_or(headroom);
-    let trusted = raw.take("headroomTrusted", share::ratio).unwrap_or(default_trusted);
+    let trusted = raw.take("headroomTrusted", share::ratio).unwrap_or(headroom);
     if trusted < headroom {
         raw.refuse("headroomTrusted", "must not be below headroom");
     }

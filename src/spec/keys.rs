@@ -139,7 +139,7 @@ static KEYS: [Key; 44] = [
     row("minReplicas", "lower limit known to the decision", "a whole number, at most maxReplicas", "the HPA's; 0"),
     row("maxReplicas", "upper limit known to the decision", "a whole number from 1 to the server's limit", "the HPA's; the server's limit, 1000"),
     row("headroom", "usable share of a replica's rate capacity", RATIO, "`0.70`"),
-    row("headroomTrusted", "the same while the forecast is trusted", RATIO, "`0.85`, at least `headroom`"),
+    row("headroomTrusted", "the same while the forecast is trusted: more of it saves replicas and leaves surprises less margin", RATIO, "`headroom`"),
     row("onNoData", "replaces only the errors of blind and cold: `hold` (an error), `zero` (0 and inactive; beside other triggers only), `floor` (the minimum)",
         "one of hold, zero, floor", "`hold`"),
     row("hpaTolerance", "the cluster's HPA tolerance, if the sent value may leave its dead band above 9 replicas",

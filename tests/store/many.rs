@@ -61,7 +61,10 @@ fn every_scaler_is_kept_each_tick() {
     println!("opened in {:?}", clock.elapsed());
     let clock = Clock::system();
     for number in 0..scalers {
-        assert_eq!(store.load(&key(&format!("llama-{number}"), "t")).unwrap().memory, memory);
+        let kept = store.load(&key(&format!("llama-{number}"), "t")).unwrap().memory;
+        // What the forecast learned is not stored, but rebuilt from minutes.
+        memory.foresight = kept.foresight.clone();
+        assert_eq!(kept, memory);
     }
     println!("{scalers} loaded in {:?}", clock.elapsed());
 }

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::engine::decide::facts::Timings;
+use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Early, Foreseen, Reason};
 use crate::engine::demand::Input;
 use crate::engine::foresight::{Ahead, Foresight, equivalents};
-use crate::engine::numeric::{fade, replicas_ceil};
+use crate::engine::numeric::replicas_ceil;
 use crate::engine::setup::{Setup, Strategy};
 use crate::engine::units::Ratio;
 
@@ -20,23 +20,14 @@ const SLOT: Duration = Duration::from_mins(5);
 
 /// What a replica may carry of a forecast quantile, which has its margin already: the rest is for what
 /// comes and goes within its minutes.
-const FORECAST_SHARE: f64 = 0.95;
-/// What a forecast did not see is missing for a cold start: margin that it replaces comes back by half
-/// for each so long cold start.
-const RELIED_UPON: Duration = Duration::from_mins(3);
-
-/// The usable share of a replica at what is seen now: more of it while a trusted forecast takes part,
-/// the less so the longer a cold start takes.
+const FORECAST_SHARE: f64 = 0.97;
+/// The usable share of a replica at what is seen now: the user may give up margin against surprise
+/// while a trusted forecast takes part.
 #[must_use]
-pub fn headroom(setup: &Setup, ahead: Option<&Ahead>, cold_start: Duration) -> Ratio {
+pub fn headroom(setup: &Setup, ahead: Option<&Ahead>) -> Ratio {
     let trusted =
         ahead.is_some_and(|ahead| ahead.counts(setup.strategy) && ahead.trust.is_trusted());
-    if !trusted {
-        return setup.headroom;
-    }
-    let more = setup.forecast.headroom_trusted.get() - setup.headroom.get();
-    let share = setup.headroom.get() + more.max(0.0) * fade(cold_start, RELIED_UPON);
-    Ratio::try_new(share).unwrap_or(setup.headroom)
+    if trusted { setup.forecast.headroom_trusted } else { setup.headroom }
 }
 
 /// What is wanted ahead of demand.
@@ -46,6 +37,8 @@ pub struct Plan {
     pub foreseen: Option<Foreseen>,
     /// How likely demand comes within the lead, where nothing is wanted now.
     chance: Option<f64>,
+    /// Replicas for what usually comes then.
+    usual: u32,
     /// How long it usually stays idle.
     idle: Option<Duration>,
     /// What one cold start is worth.
@@ -72,9 +65,14 @@ impl Plan {
         let acts =
             matches!(setup.strategy, Strategy::Auto | Strategy::Proactive | Strategy::Shadow);
         let usual = Some(foresight).filter(|_| acts && idle_now);
+        let comes = usual.and_then(|usual| usual.usual_within(now, lead + SLOT));
+        let comes = comes.zip(ahead).and_then(|(work, ahead)| {
+            equivalents(&of_forecast(input), &Ahead { work: Some(work), ..*ahead })
+        });
         Self {
             foreseen: ahead.map(|ahead| foreseen(input, ahead, reactive, lead)),
             chance: usual.and_then(|usual| usual.wakes_within(now, lead + SLOT)),
+            usual: comes.map_or(1, replicas_ceil).max(1),
             idle: usual.and_then(|usual| usual.idle_lasts(now)),
             cost: setup.forecast.cold_start_cost.unwrap_or(lead.saturating_mul(COLD_START_COST)),
             wasted: lead + timings.idle_after,
@@ -90,8 +88,11 @@ impl Plan {
         let forecast = forecast.and_then(|foreseen| foreseen.replicas).unwrap_or(0);
         let wakes = self.wakes();
         // Idle, a forecast of something is only believed where this time of the day agrees.
-        let forecast = if self.idle_now && !wakes { 0 } else { forecast };
-        forecast.max(u32::from(wakes))
+        match (self.idle_now, wakes) {
+            (true, true) => forecast.max(self.usual),
+            (true, false) => 0,
+            (false, _) => forecast,
+        }
     }
 
     /// A cold start that is likely to be met by a request costs more than a replica that waits.
@@ -118,19 +119,23 @@ impl Plan {
         if replicas <= wanted {
             return None;
         }
-        if let Some(chance) = self.chance.filter(|_| self.wakes() && replicas == 1) {
-            return Some(Reason::Early(Early::WakesAhead { chance, within: self.lead }));
+        if let Some(chance) = self.chance.filter(|_| self.wakes()) {
+            return Some(Reason::Early(Early::WakesAhead { replicas, chance, within: self.lead }));
         }
         let Foreseen { quantile, horizon, .. } = self.foreseen?;
         Some(Reason::Early(Early::Forecast { replicas, quantile, horizon }))
     }
 }
 
+/// The input with what a replica may carry of a forecast.
+fn of_forecast<'a>(input: &Input<'a>) -> Input<'a> {
+    let share = FORECAST_SHARE.max(input.headroom.get());
+    Input { headroom: Ratio::try_new(share).unwrap_or(input.headroom), ..*input }
+}
+
 fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> Foreseen {
     let headroom = input.headroom.get();
-    let share = FORECAST_SHARE.max(input.headroom.get());
-    let input = &Input { headroom: Ratio::try_new(share).unwrap_or(input.headroom), ..*input };
-    let equivalents = equivalents(input, ahead);
+    let equivalents = equivalents(&of_forecast(input), ahead);
     Foreseen {
         quantile: ahead.quantile,
         horizon: ahead.horizon,
@@ -195,22 +200,21 @@ mod tests {
     }
 
     #[test]
-    fn margin_is_given_up_for_trust_and_comes_back_with_the_cold_start() {
+    fn margin_is_given_up_for_trust_alone() {
         let rows = [
-            (Strategy::Auto, TRUSTED, 0, 0.85),
-            (Strategy::Auto, TRUSTED, 180, 0.775),
-            (Strategy::Auto, TRUSTED, 360, 0.7375),
-            (Strategy::Auto, DEMOTED, 0, 0.7),
-            (Strategy::Proactive, DEMOTED, 0, 0.7),
-            (Strategy::Observer, TRUSTED, 0, 0.7),
+            (Strategy::Auto, TRUSTED, 0.85),
+            (Strategy::Shadow, TRUSTED, 0.85),
+            (Strategy::Auto, DEMOTED, 0.7),
+            (Strategy::Proactive, DEMOTED, 0.7),
+            (Strategy::Observer, TRUSTED, 0.7),
         ];
-        for (strategy, trust, cold_start, expected) in rows {
-            let ahead = ahead(trust, Stage::Week);
-            let share = headroom(&setup(strategy), Some(&ahead), Duration::from_secs(cold_start));
-            assert!((share.get() - expected).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
+        for (strategy, trust, expected) in rows {
+            let mut setup = setup(strategy);
+            setup.forecast.headroom_trusted = Ratio::try_new(0.85).unwrap();
+            let share = headroom(&setup, Some(&ahead(trust, Stage::Week))).get();
+            assert!((share - expected).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
+            assert!((headroom(&setup, None).get() - 0.7).abs() < 1e-9);
         }
-        let share = headroom(&setup(Strategy::Auto), None, Duration::ZERO);
-        assert!((share.get() - 0.7).abs() < 1e-9);
     }
 
     fn plan(replicas: Option<u32>, chance: Option<f64>, idle: Option<u64>, reactive: u32) -> Plan {
@@ -230,6 +234,7 @@ mod tests {
         Plan {
             foreseen: Some(foreseen),
             chance,
+            usual: 1,
             idle: idle.map(Duration::from_secs),
             cost: MINUTE * 20,
             wasted: MINUTE * 9,
@@ -251,14 +256,14 @@ mod tests {
             (
                 plan(Some(1), Some(0.5), Some(9000), 0),
                 1,
-                Some("wakes ahead: demand within 240 s is 50 % likely"),
-                Some("wakes ahead: demand within 240 s is 50 % likely"),
+                Some("wakes 1 ahead: demand within 240 s is 50 % likely"),
+                Some("wakes 1 ahead: demand within 240 s is 50 % likely"),
             ),
             (
                 plan(Some(4), Some(0.9), Some(60), 0),
                 4,
-                Some("forecast needs 4: p95 within 5 min"),
-                Some("forecast needs 4: p95 within 5 min"),
+                Some("wakes 4 ahead: demand within 240 s is 90 % likely"),
+                Some("wakes 4 ahead: demand within 240 s is 90 % likely"),
             ),
             // Idle for less than a cold start is worth.
             (

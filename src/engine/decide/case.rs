@@ -1,7 +1,8 @@
 //! Everything one decision is made from, gathered.
 
 use crate::engine::decide::ahead::Plan;
-use crate::engine::decide::facts::{Need, Timings};
+use crate::engine::decide::need::Need;
+use crate::engine::decide::timings::Timings;
 use crate::engine::observation::Observation;
 use crate::engine::setup::Setup;
 use crate::engine::signals::Signals;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::decide::case::Case;
-use crate::engine::decide::facts::Timings;
+use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Block, Reason};
 use crate::engine::memory::Memory;
 use crate::engine::setup::Setup;

@@ -4,14 +4,12 @@ use std::time::Duration;
 
 use crate::engine::decide::ahead::Plan;
 use crate::engine::decide::floors::Floors;
-use crate::engine::decision::{Reason, Term};
-use crate::engine::demand::largest;
+use crate::engine::decide::timings::Timings;
+use crate::engine::decision::Reason;
 use crate::engine::memory::{Memory, Sight, Wake};
-use crate::engine::numeric::replicas_ceil;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::Signals;
-use crate::engine::units::Ratio;
 
 /// Data older than this is no basis for any number.
 pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
@@ -19,71 +17,6 @@ pub(super) const HOLD_FOR: Duration = Duration::from_mins(10);
 const WATCH_FOR: Duration = Duration::from_mins(1);
 /// More faults than these say the same thing again.
 const FAULTS_SHOWN: usize = 3;
-
-/// The timings of a workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timings {
-    /// P90 of cold starts: what a backlog has to be drained in, and idleness to last for.
-    pub cold_start: Duration,
-    /// From a decision to a ready pod.
-    pub lead: Duration,
-    /// The down-window: max(60 s, median cold start). The usual price of a misjudged step down is what
-    /// waiting may cost; with the P90, which stays at its seed for long, it cost 3 % more replicas for
-    /// the same attainment.
-    pub window: Duration,
-    /// Idle time before sleep: at least the cold start.
-    pub idle_after: Duration,
-    /// How long a wake is held.
-    pub wake_timeout: Duration,
-    /// Pods on their way for longer are stuck: twice the P90, whatever lead the user gave.
-    pub stuck_after: Duration,
-}
-
-impl Timings {
-    /// From what was learned, and what the user fixed.
-    #[must_use]
-    pub fn of(setup: &Setup, memory: &Memory) -> Self {
-        let cold_start = memory.cold_starts.p90(setup.lead);
-        let learned = memory.cold_starts.p90(crate::engine::setup::Lead::Learned);
-        let lead = memory.cold_starts.lead(setup, setup.tick);
-        let timeout = Duration::from_mins(15).max(lead.saturating_mul(3));
-        Self {
-            cold_start,
-            lead,
-            window: Duration::from_mins(1).max(memory.cold_starts.median(setup.lead)),
-            idle_after: setup.idle_after.max(cold_start),
-            wake_timeout: setup.activation_timeout.unwrap_or(timeout),
-            stuck_after: learned.max(cold_start).saturating_mul(2),
-        }
-    }
-}
-
-/// Demand in whole replicas and the terms behind it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Need {
-    /// The terms of the low reading, the largest first.
-    pub terms: Vec<Term>,
-    /// Replicas that are certainly needed: up follows this.
-    pub up: u32,
-    /// Replicas below which the survivors might not stay under target: down follows this.
-    pub down: u32,
-}
-
-/// The survivors of a step down keep this much of `headroom` free: a dead band of three points,
-/// because a wider one costs a whole replica in small fleets.
-const DEAD_BAND: f64 = 0.03;
-
-impl Need {
-    /// From the low and the high reading at the headroom in force.
-    #[must_use]
-    pub fn of(headroom: Ratio, low: Vec<Term>, high: &[Term]) -> Self {
-        let headroom = headroom.get();
-        let room = headroom / (headroom - DEAD_BAND).max(headroom / 2.0).max(f64::MIN_POSITIVE);
-        let up = replicas_ceil(largest(&low));
-        let down = replicas_ceil(largest(high) * room.clamp(1.0, 2.0)).max(up);
-        Self { terms: low, up, down }
-    }
-}
 
 /// What the state of knowledge depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -22,6 +22,8 @@ pub enum Early {
     },
     /// This time of the day usually brings demand: wakes before it.
     WakesAhead {
+        /// Replicas.
+        replicas: u32,
         /// How likely, 0..=1.
         chance: f64,
         /// Within this time.
@@ -43,9 +45,10 @@ impl fmt::Display for Early {
                 let (percent, minutes) = (Short(quantile * 100.0), horizon.as_secs() / 60);
                 write!(f, "forecast needs {replicas}: p{percent} within {minutes} min")
             }
-            Self::WakesAhead { chance, within } => {
-                let percent = Short((chance * 100.0).round());
-                write!(f, "wakes ahead: demand within {} s is {percent} % likely", within.as_secs())
+            Self::WakesAhead { replicas, chance, within } => {
+                let (percent, seconds) = (Short((chance * 100.0).round()), within.as_secs());
+                let likely = format_args!("demand within {seconds} s is {percent} % likely");
+                write!(f, "wakes {replicas} ahead: {likely}")
             }
             Self::StaysAwake { idle, cost } => {
                 let (idle, cost) = (idle.as_secs(), cost.as_secs());

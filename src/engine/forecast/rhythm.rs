@@ -1,7 +1,7 @@
 //! When a workload usually wakes: which slots of which days had any demand.
 //!
-//! Given minutes with demand, without, or unknown; promises, for an instant at which nothing is
-//! wanted, how likely demand is within a span and how long it usually stays away. The days behind
+//! Given demand by the minute, or that it is unknown; promises, for an instant at which nothing is
+//! wanted, how likely demand is within a span, how much it usually is, and how long it stays away. The days behind
 //! vote. A day counts more when it is the same day of the week or was like the last one of those, when
 //! it is recent, and when its hours before this time were like those behind us: on a holiday nobody
 //! came at nine either.
@@ -33,25 +33,23 @@ const UNLIKE: f64 = 6.0;
 /// Days' worth of belief that nobody comes: one day alone does not make a habit.
 const DOUBT: f64 = 0.5;
 
-/// The slots of one day.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Slots {
-    known: [u64; 5],
-    active: [u64; 5],
-}
+/// The largest demand of each slot of one day; negative where nothing is known.
+#[derive(Debug, Clone, PartialEq)]
+struct Slots(Vec<f32>);
 
 impl Slots {
-    fn note(&mut self, slot: usize, active: bool) {
-        let (word, bit) = (slot / 64, 1_u64 << (slot % 64));
-        self.known[word] |= bit;
-        if active {
-            self.active[word] |= bit;
+    fn unknown() -> Self {
+        Self(vec![-1.0; SLOTS])
+    }
+
+    fn note(&mut self, slot: usize, demand: f32) {
+        if let Some(most) = self.0.get_mut(slot) {
+            *most = most.max(demand);
         }
     }
 
-    fn at(&self, slot: usize) -> Option<bool> {
-        let (word, bit) = (slot / 64, 1_u64 << (slot % 64));
-        (self.known[word] & bit != 0).then_some(self.active[word] & bit != 0)
+    fn at(&self, slot: usize) -> Option<f32> {
+        self.0.get(slot).copied().filter(|demand| *demand >= 0.0)
     }
 }
 
@@ -73,24 +71,28 @@ impl Rhythm {
         Self { local: Local::new(zone, holidays), days, newest: None }
     }
 
-    /// Notes whether there was demand in the minute at `at`; what is unknown is not noted.
-    pub fn observe(&mut self, at: Timestamp, active: Option<bool>) {
-        let Some(active) = active else { return };
+    /// Notes the demand of the minute at `at`; what is unknown is not noted.
+    pub fn observe(&mut self, at: Timestamp, demand: Option<f64>) {
+        let Some(demand) = demand.filter(|demand| demand.is_finite() && *demand >= 0.0) else {
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a float of less precision")]
+        let demand = demand as f32;
         let (day, slot) = place(at);
         let newest = *self.newest.get_or_insert(day);
         let ahead = day.saturating_sub(newest);
         for _ in 0..ahead.clamp(0, KEPT_I64) {
-            self.days.push_back(Slots::default());
+            self.days.push_back(Slots::unknown());
         }
         if self.days.is_empty() {
-            self.days.push_back(Slots::default());
+            self.days.push_back(Slots::unknown());
         }
         self.newest = Some(newest.max(day));
         while self.days.len() > KEPT {
             self.days.pop_front();
         }
         if let Some(slots) = self.slots_mut(day) {
-            slots.note(slot, active);
+            slots.note(slot, demand);
         }
     }
 
@@ -106,6 +108,26 @@ impl Rhythm {
         });
         let (sum, weight) = votes?;
         Some(sum / (weight + DOUBT))
+    }
+
+    /// The largest demand that usually comes within `span` after `at`, where any comes: the mean of the
+    /// days behind; `None` where none of them had any.
+    #[must_use]
+    pub fn usual(&self, at: Timestamp, span: Duration) -> Option<f64> {
+        let slots = span.as_secs().div_ceil(SLOT.as_secs()).clamp(1, 288);
+        let (sum, weight) = self.votes(at, |then| {
+            let seen = (0..=slots).filter_map(|by| self.demand(after(then, by)));
+            seen.reduce(f32::max).filter(|most| *most > 0.0).map(f64::from)
+        })?;
+        Some(sum / weight.max(f64::MIN_POSITIVE))
+    }
+
+    /// Everything `factor` times as large.
+    pub fn rescale(&mut self, factor: f64) {
+        #[expect(clippy::cast_possible_truncation, reason = "a float of less precision")]
+        let factor = factor as f32;
+        // What is negative stays so: it is unknown.
+        self.days.iter_mut().flat_map(|day| &mut day.0).for_each(|demand| *demand *= factor);
     }
 
     /// How long nothing usually comes after `at`, up to a day; `None` while no day behind can tell.
@@ -161,6 +183,10 @@ impl Rhythm {
     }
 
     fn slot(&self, at: Timestamp) -> Option<bool> {
+        self.demand(at).map(|demand| demand > 0.0)
+    }
+
+    fn demand(&self, at: Timestamp) -> Option<f32> {
         let (day, slot) = place(at);
         let back = usize::try_from(self.newest?.checked_sub(day)?).ok()?;
         let idx = self.days.len().checked_sub(back + 1)?;
@@ -216,7 +242,7 @@ mod tests {
             let end = if day == until.0 { until.1 } else { 1440 };
             for minute in 0..end {
                 let active = day % 7 < 5 && (480..1080).contains(&minute);
-                rhythm.observe(at(day, minute), Some(active));
+                rhythm.observe(at(day, minute), Some(if active { 3.0 } else { 0.0 }));
             }
         }
         rhythm
@@ -239,6 +265,8 @@ mod tests {
             assert!(chance.contains(&said), "{day} {minute}: {said}");
             let lasts = rhythm.idle(at(day, minute)).unwrap().as_secs() / 60;
             assert!(idle.contains(&lasts), "{day} {minute}: {lasts} min");
+            let usual = rhythm.usual(at(day, minute), hour);
+            assert!(usual.is_none_or(|usual| (usual - 3.0).abs() < 1e-6), "{usual:?}");
         }
     }
 
@@ -246,7 +274,7 @@ mod tests {
     fn a_holiday_is_noticed_when_nobody_came() {
         let mut rhythm = worked((8, 480));
         for minute in 480..600 {
-            rhythm.observe(at(8, minute), Some(false));
+            rhythm.observe(at(8, minute), Some(0.0));
         }
         let lasts = rhythm.idle(at(8, 600)).unwrap().as_secs() / 60;
         assert!(lasts > 600, "{lasts} min");

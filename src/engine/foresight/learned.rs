@@ -1,6 +1,7 @@
 //! What a workload's minutes taught: forecaster, account and rhythm, in one unit.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -22,7 +23,7 @@ const INTERVAL: Duration = Minute::LENGTH;
 pub(super) const QUANTILE_MAX: f64 = 0.99;
 
 /// What was learned; shared between copies of a memory until one of them learns more.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(super) struct Learned {
     pub(super) unit: Unit,
     pub(super) forecaster: Forecaster,
@@ -31,6 +32,17 @@ pub(super) struct Learned {
     pub(super) newest: Option<Timestamp>,
     zone: Tz,
     holidays: BTreeSet<NaiveDate>,
+}
+
+/// A hundred kilobytes of numbers tell nobody anything.
+impl fmt::Debug for Learned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unit, newest, .. } = self;
+        f.debug_struct("Learned")
+            .field("unit", unit)
+            .field("newest", newest)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Learned {
@@ -62,7 +74,7 @@ impl Learned {
         self.newest = Some(minute.at);
         let value = self.value(minute);
         self.forecaster.observe(minute.at, value);
-        self.rhythm.observe(minute.at, value.map(|value| value > 0.0));
+        self.rhythm.observe(minute.at, value);
         let horizon = self.account.horizon();
         let quantile = f64::from_bits(self.account.level());
         let rates = self
@@ -88,6 +100,7 @@ impl Learned {
                     let size = work / requests;
                     self.forecaster.rescale(size);
                     self.account.rescale(size);
+                    self.rhythm.rescale(size);
                     self.unit = Unit::Work;
                     Some(work)
                 }

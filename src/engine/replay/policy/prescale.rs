@@ -61,7 +61,7 @@ pub(super) const PRESCALE_PROACTIVE: Policy = Policy {
 };
 
 const HEADROOM: Knob = Knob {
-    name: "headroom, and with it headroomTrusted (0.15 more) and quantile (from 0.99 to 0.5)",
+    name: "headroom, and with it headroomTrusted (the same) and quantile (from 0.99 to 0.6)",
     default: 0.7,
     values: &[0.95, 0.9, 0.875, 0.85, 0.825, 0.8, 0.75, 0.7, 0.675, 0.65],
 };
@@ -127,8 +127,7 @@ impl Reactive {
         let is_turned = (headroom - HEADROOM.default).abs() > 1e-9;
         if let Some(headroom) = Ratio::try_new(headroom).ok().filter(|_| is_turned) {
             setup.headroom = headroom;
-            let trusted = Ratio::try_new((headroom.get() + 0.15).min(1.0));
-            setup.forecast.headroom_trusted = trusted.unwrap_or(headroom);
+            setup.forecast.headroom_trusted = headroom;
             setup.forecast.quantile = quantile_at(headroom.get());
         }
         Self { setup, memory: Memory::default() }

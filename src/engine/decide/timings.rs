@@ -1,0 +1,44 @@
+//! How long things take for a workload: what waits for what, learned or as the user fixed it.
+
+use std::time::Duration;
+
+use crate::engine::memory::Memory;
+use crate::engine::setup::Setup;
+
+/// The timings of a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// P90 of cold starts: what a backlog has to be drained in, and idleness to last for.
+    pub cold_start: Duration,
+    /// From a decision to a ready pod.
+    pub lead: Duration,
+    /// The down-window: max(60 s, median cold start). The usual price of a misjudged step down is what
+    /// waiting may cost; with the P90, which stays at its seed for long, it cost 3 % more replicas for
+    /// the same attainment.
+    pub window: Duration,
+    /// Idle time before sleep: at least the cold start.
+    pub idle_after: Duration,
+    /// How long a wake is held.
+    pub wake_timeout: Duration,
+    /// Pods on their way for longer are stuck: twice the P90, whatever lead the user gave.
+    pub stuck_after: Duration,
+}
+
+impl Timings {
+    /// From what was learned, and what the user fixed.
+    #[must_use]
+    pub fn of(setup: &Setup, memory: &Memory) -> Self {
+        let cold_start = memory.cold_starts.p90(setup.lead);
+        let learned = memory.cold_starts.p90(crate::engine::setup::Lead::Learned);
+        let lead = memory.cold_starts.lead(setup, setup.tick);
+        let timeout = Duration::from_mins(15).max(lead.saturating_mul(3));
+        Self {
+            cold_start,
+            lead,
+            window: Duration::from_mins(1).max(memory.cold_starts.median(setup.lead)),
+            idle_after: setup.idle_after.max(cold_start),
+            wake_timeout: setup.activation_timeout.unwrap_or(timeout),
+            stuck_after: learned.max(cold_start).saturating_mul(2),
+        }
+    }
+}
