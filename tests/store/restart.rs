@@ -53,6 +53,7 @@ impl Life {
     async fn end(self) {
         assert!(self.store.flush(PATIENCE));
         self.registry.shutdown().await;
+        self.store.close();
     }
 }
 
