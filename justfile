@@ -49,3 +49,8 @@ demo:
 # The reports under docs/reports, made anew by the release binary: some minutes
 reports:
     scripts/reports.sh
+
+# What the forecast is worth beside the best-tuned reactive policy, on traces of counts: an hour
+tables *TRACES:
+    cargo build --release --locked --bin prescale
+    scripts/tables.py "${CARGO_TARGET_DIR:-target}/release/prescale" {{TRACES}}
