@@ -27,7 +27,18 @@ pub(crate) const LEARNING_MAX: usize = 1;
 pub(crate) struct Teacher {
     shared: Arc<Shared>,
     scaler: Arc<Scaler>,
-    known: BTreeMap<Timestamp, Minute>,
+    /// What was fetched; what is stored is read when it is needed, or thousands of scalers that wait
+    /// for their turn would hold a megabyte each.
+    fetched: BTreeMap<Timestamp, Minute>,
+}
+
+/// What is known of a past.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// The first and the last minute.
+    ends: Option<(Timestamp, Timestamp)>,
+    /// Minutes in all.
+    minutes: usize,
 }
 
 impl Teacher {
@@ -40,59 +51,49 @@ impl Teacher {
             return None;
         }
         scaler.lessons().recent = Some(VecDeque::new());
-        Some(Self { shared, scaler, known: BTreeMap::new() })
+        Some(Self { shared, scaler, fetched: BTreeMap::new() })
     }
 
     /// Teaches what is stored, then what the datasource has.
     pub(crate) async fn run(mut self) {
         let now = self.scaler.clock().now();
         let from = now.minus(self.scaler.spec.setup.forecast.history);
-        let complete = self.read_store(from).await;
-        self.teach().await;
-        for cursor in self.wanted(from, now, complete) {
-            if !self.fetch(cursor).await {
+        let mut known = self.teach(from).await;
+        let mut whole = true;
+        for cursor in wanted(from, now, known, self.complete().await) {
+            whole = self.fetch(cursor, from).await;
+            if !whole {
                 break;
             }
         }
-        let (minutes, learning) = (self.known.len(), self.scaler.lessons().learning.clone());
-        if !matches!(learning, Learning::Failed(_)) {
-            self.scaler.lessons().learning = Learning::Done { minutes };
+        if !self.fetched.is_empty() {
+            known = self.teach(from).await;
+        }
+        if whole {
+            self.scaler.lessons().learning = Learning::Done { minutes: known.minutes };
             self.keep_cursor(now);
         }
-        info!(minutes, "history learned");
+        info!(minutes = known.minutes, "history learned");
         self.scaler.lessons().recent = None;
     }
 
-    /// Reads what is stored; up to when everything is there.
-    async fn read_store(&mut self, from: Timestamp) -> Option<Timestamp> {
+    /// Up to when everything is stored.
+    async fn complete(&self) -> Option<Timestamp> {
         let store = Arc::clone(self.shared.store.as_ref()?);
         let key = keep::key(self.scaler.key(), &self.scaler.spec);
-        let read = move || (store.minutes(&key, from), store.cursor(&key));
-        let (minutes, cursor) = tokio::task::spawn_blocking(read).await.ok()?;
-        self.known.extend(minutes.into_iter().map(|minute| (minute.at, minute)));
-        cursor
+        tokio::task::spawn_blocking(move || store.cursor(&key)).await.ok()?
     }
 
-    /// What to ask for: the time since the newest minute, and, unless everything before was there once,
-    /// the time before the oldest.
-    fn wanted(&self, from: Timestamp, now: Timestamp, complete: Option<Timestamp>) -> Vec<Cursor> {
-        let (first, last) = (self.known.keys().next(), self.known.keys().next_back());
-        let Some((first, last)) = first.zip(last) else { return vec![Cursor::new(from, now)] };
-        let since = Cursor::new(last.plus(Minute::LENGTH).max(from), now);
-        let before = complete.is_none().then(|| Cursor::new(from, *first));
-        [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
-    }
-
-    /// Fetches what `cursor` lacks; whether it makes sense to go on. The newest day is taught as soon as
-    /// it is there, the rest at the end.
-    async fn fetch(&mut self, cursor: Cursor) -> bool {
+    /// Fetches what `cursor` lacks; whether it was all there. The newest day is taught as soon as it is
+    /// there, the rest at the end.
+    async fn fetch(&mut self, cursor: Cursor, from: Timestamp) -> bool {
         let Some(history) = self.shared.world.history(&self.scaler.spec, cursor) else {
             return false;
         };
         let (sender, mut told) = mpsc::channel(1);
         let reading = backfill::run(history, &sender);
         tokio::pin!(reading);
-        let mut early = true;
+        let mut early = self.fetched.is_empty();
         loop {
             let step = tokio::select! {
                 step = told.recv() => step,
@@ -103,20 +104,16 @@ impl Teacher {
                     self.take(chunk.minutes);
                     self.scaler.lessons().learning = Learning::Reading(chunk.progress);
                     if std::mem::take(&mut early) {
-                        self.teach().await;
+                        self.teach(from).await;
                     }
                 }
                 Some(Told::Waiting { kind, progress, .. }) => {
                     debug!(fault = kind.words(), "history has to wait");
                     self.scaler.lessons().learning = Learning::Reading(progress);
                 }
-                Some(Told::Done(_)) => {
-                    self.teach().await;
-                    return true;
-                }
+                Some(Told::Done(_)) => return true,
                 Some(Told::Failed { reason, .. }) => {
                     info!(%reason, "no more history");
-                    self.teach().await;
                     self.scaler.lessons().learning = Learning::Failed(reason);
                     return false;
                 }
@@ -134,7 +131,7 @@ impl Teacher {
         }
         let something = |minute: &Minute| *minute != Minute::unknown(minute.at);
         let known = minutes.into_iter().filter(something);
-        self.known.extend(known.map(|minute| (minute.at, minute)));
+        self.fetched.extend(known.map(|minute| (minute.at, minute)));
     }
 
     fn keep_cursor(&self, until: Timestamp) {
@@ -143,22 +140,49 @@ impl Teacher {
         }
     }
 
-    /// Has everything known learned, and the scaler go on with it.
-    async fn teach(&self) {
-        if self.known.is_empty() {
-            return;
-        }
-        let Ok(_turn) = self.shared.learning.acquire().await else { return };
-        let minutes: Vec<Minute> = self.known.values().copied().collect();
+    /// Has everything known since `from` learned, and the scaler go on with it.
+    async fn teach(&self, from: Timestamp) -> Known {
+        let Ok(_turn) = self.shared.learning.acquire().await else { return Known::default() };
         let setup = self.scaler.spec.setup.clone();
-        let learn = move || Foresight::of(&setup, &minutes);
-        let Ok(taught) = tokio::task::spawn_blocking(learn).await else { return };
-        let recent: Vec<Minute> = self.scaler.lessons().recent.iter().flatten().copied().collect();
-        let setup = &self.scaler.spec.setup;
-        self.scaler.revise_quietly(|memory| {
-            memory.foresight.take_over(setup, taught, &recent);
-        });
+        let (store, fetched) = (self.shared.store.clone(), self.fetched.clone());
+        let key = keep::key(self.scaler.key(), &self.scaler.spec);
+        let learn = move || {
+            let mut minutes = fetched;
+            for minute in store.iter().flat_map(|store| store.minutes(&key, from)) {
+                minutes.entry(minute.at).or_insert(minute);
+            }
+            let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
+            let known = Known { ends, minutes: minutes.len() };
+            let minutes: Vec<Minute> = minutes.into_values().collect();
+            (known, Foresight::of(&setup, &minutes))
+        };
+        let Ok((known, taught)) = tokio::task::spawn_blocking(learn).await else {
+            return Known::default();
+        };
+        if known.minutes > 0 {
+            let recent: Vec<Minute> =
+                self.scaler.lessons().recent.iter().flatten().copied().collect();
+            let setup = &self.scaler.spec.setup;
+            self.scaler.revise_quietly(|memory| {
+                memory.foresight.take_over(setup, taught, &recent);
+            });
+        }
+        known
     }
+}
+
+/// What to ask for: the time since the newest minute, and, unless everything before was there once, the
+/// time before the oldest.
+fn wanted(
+    from: Timestamp,
+    now: Timestamp,
+    known: Known,
+    complete: Option<Timestamp>,
+) -> Vec<Cursor> {
+    let Some((first, last)) = known.ends else { return vec![Cursor::new(from, now)] };
+    let since = Cursor::new(last.plus(Minute::LENGTH).max(from), now);
+    let before = complete.is_none().then(|| Cursor::new(from, first));
+    [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
 }
 
 /// Histories that are learned at the same time.
