@@ -93,7 +93,7 @@ impl Foresight {
         self.learned.as_ref().is_some_and(|learned| {
             learned.is_for(&setup.forecast)
                 && learned.forecaster.stage() >= Stage::Day
-                && learned.newest.is_some_and(|newest| now.since(newest) <= GAP_MAX)
+                && learned.known.is_some_and(|known| now.since(known) <= GAP_MAX)
         })
     }
 
@@ -106,7 +106,7 @@ impl Foresight {
         if learned.account.horizon() != horizon || learned.account.level() != quantile.to_bits() {
             Arc::make_mut(learned).account.turn_to(horizon, minutes_of(horizon), quantile);
         }
-        let old = learned.newest.is_none_or(|newest| now.since(newest) > AGE_MAX);
+        let old = learned.known.is_none_or(|known| now.since(known) > AGE_MAX);
         let ahead = learned.ahead(horizon, quantile);
         Some(Ahead { work: ahead.work.filter(|_| !old), ..ahead })
     }
@@ -131,10 +131,10 @@ impl Foresight {
         self.learned.as_ref()?.rhythm.idle(at)
     }
 
-    /// The newest minute that was learned.
+    /// The newest minute of which something was known.
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
-        self.learned.as_ref()?.newest
+        self.learned.as_ref()?.known
     }
 
     /// What the series counts; `None` before anything was learned.
@@ -247,10 +247,13 @@ mod tests {
         };
         assert!(work(&mut foresight, at(1443)).is_some());
         assert_eq!(work(&mut foresight, at(1446)), None);
+        // Minutes of which nothing is known keep no forecast young.
+        foresight.learn(&setup, &[Minute::unknown(at(1440)), Minute::unknown(at(1445))]);
+        assert_eq!(work(&mut foresight, at(1446)), None);
         setup.forecast.zone = chrono_tz::Tz::Europe__Berlin;
         assert!(!foresight.is_taught(&setup, at(1440)));
-        foresight.learn(&setup, &[minute(1440)]);
-        assert_eq!(foresight.ahead(&setup, at(1441), LEAD).unwrap().stage, Stage::Cold);
+        foresight.learn(&setup, &[minute(1446)]);
+        assert_eq!(foresight.ahead(&setup, at(1447), LEAD).unwrap().stage, Stage::Cold);
     }
 
     #[test]

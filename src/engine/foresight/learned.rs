@@ -30,6 +30,8 @@ pub(super) struct Learned {
     pub(super) account: Account,
     pub(super) rhythm: Rhythm,
     pub(super) newest: Option<Timestamp>,
+    /// The newest minute of which something was known.
+    pub(super) known: Option<Timestamp>,
     zone: Tz,
     holidays: BTreeSet<NaiveDate>,
 }
@@ -58,7 +60,7 @@ impl Learned {
         let account = Account::new(horizon, minutes_of(horizon), quantile);
         let rhythm = Rhythm::new(setup.zone, setup.holidays.clone());
         let (zone, holidays) = (setup.zone, setup.holidays.clone());
-        Self { unit, forecaster, account, rhythm, newest: None, zone, holidays }
+        Self { unit, forecaster, account, rhythm, newest: None, known: None, zone, holidays }
     }
 
     /// Whether it counts days as `setup` does; if not, it has to learn anew.
@@ -73,6 +75,7 @@ impl Learned {
         }
         self.newest = Some(minute.at);
         let value = self.value(minute);
+        self.known = value.map(|_| minute.at).or(self.known);
         self.forecaster.observe(minute.at, value);
         self.rhythm.observe(minute.at, value);
         let horizon = self.account.horizon();
