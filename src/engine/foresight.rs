@@ -133,7 +133,7 @@ impl Foresight {
 
     /// The newest minute of which something was known.
     #[must_use]
-    pub fn newest(&self) -> Option<Timestamp> {
+    pub fn newest_known(&self) -> Option<Timestamp> {
         self.learned.as_ref()?.known
     }
 

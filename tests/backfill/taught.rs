@@ -72,7 +72,7 @@ async fn taught(registry: &Arc<Registry>) -> Arc<Scaler> {
 /// What is said right after the newest minute that was learned.
 fn ahead(mut foresight: Foresight) -> (Timestamp, Ahead) {
     let setup = spec(&METADATA).setup;
-    let newest = foresight.newest().unwrap();
+    let newest = foresight.newest_known().unwrap();
     let ahead = foresight.ahead(&setup, newest.plus(Minute::LENGTH), LEAD).unwrap();
     (newest, ahead)
 }
@@ -146,14 +146,14 @@ async fn a_new_scaler_knows_its_days_and_so_does_the_one_after_a_restart() {
     let reference = Reference { namespace, name, metadata: metadata.into_iter().collect() };
     let scaler = second.scaler(&reference).unwrap();
     for _ in 0..200 {
-        if scaler.memory().foresight.newest() >= Some(newest) {
+        if scaler.memory().foresight.newest_known() >= Some(newest) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let mut foresight = scaler.memory().foresight;
     let setup = spec(&METADATA).setup;
-    let now = foresight.newest().expect("what was learned is stored").plus(Minute::LENGTH);
+    let now = foresight.newest_known().expect("what was learned is stored").plus(Minute::LENGTH);
     let again = foresight.ahead(&setup, now, LEAD).unwrap();
     assert!(again.trust.is_trusted() && again.stage == Stage::Week, "{again:?}");
     second.shutdown().await;

@@ -136,7 +136,7 @@ pub(super) fn bands(setup: &Setup, memory: &Memory, per_replica: Option<f64>) ->
         Unit::Replicas => ("replicas", "replicas"),
     };
     let quantile = setup.forecast.quantile.min(0.99);
-    let from: Timestamp = foresight.newest()?.plus(Duration::from_mins(1));
+    let from: Timestamp = foresight.newest_known()?.plus(Duration::from_mins(1));
     let replicas = |value: f64| per_replica.and_then(|per| share(value, per));
     let band = |(minutes, median, upper): (u32, f64, f64)| Band {
         minutes,
