@@ -36,11 +36,10 @@ impl<'a> Pods<'a> {
     fn each(&self) -> impl Iterator<Item = Pod<'a>> {
         let Self { observation, serving, outliers } = *self;
         serving.iter().filter_map(move |(name, reading)| {
-            let caps = [Role::Waiting, Role::Running].map(|role| {
-                let clamped = |one: &&Outlier| one.pod == *name && one.role == role;
-                outliers.iter().find(clamped).map(|one| one.counted)
-            });
-            Some(Pod { seen: observation.pods.get(name)?, reading, caps })
+            let gauges = [Role::Waiting, Role::Running];
+            let clamped = |one: &Outlier| one.pod == *name && gauges.contains(&one.role);
+            let believed = !outliers.iter().any(clamped);
+            Some(Pod { seen: observation.pods.get(name)?, reading, believed })
         })
     }
 
@@ -72,21 +71,11 @@ impl Window {
 struct Pod<'a> {
     seen: &'a PodObservation,
     reading: &'a PodReading,
-    /// What its queue and its batch count at most, where it reports more than can be believed.
-    caps: [Option<f64>; 2],
+    /// Whether its gauges may be believed.
+    believed: bool,
 }
 
 impl Pod<'_> {
-    fn is_believed(&self) -> bool {
-        self.caps == [None; 2]
-    }
-
-    fn cap(&self, gauge: Role) -> f64 {
-        let [waiting, running] = self.caps;
-        let cap = if gauge == Role::Waiting { waiting } else { running };
-        cap.unwrap_or(f64::INFINITY)
-    }
-
     /// Born within the window: it became ready in it, and nothing was read of it before. One whose
     /// readiness comes and goes has a past, and what it holds did not all come just now.
     fn is_born_within(&self, from: Timestamp) -> bool {
@@ -117,15 +106,14 @@ impl Pod<'_> {
         seen.or_else(|| self.zero(counter))
     }
 
-    /// Change of a gauge per second, over as much of the window as was sampled. It ends at no more
-    /// than can be believed.
+    /// Change of a gauge per second, over as much of the window as was sampled.
     fn change(&self, gauge: Role, window: Window) -> Option<f64> {
         let slope = |series: &Series| {
             let last = series.latest_within(window.fresh.now, window.fresh.limit)?;
             let (from, until) =
                 (series.samples().first()?.at.max(window.from), last.at.min(window.until));
             let span = until.since(from).as_secs_f64();
-            let end = series.value_at(until)?.min(self.cap(gauge));
+            let end = series.value_at(until)?;
             let begin = series.value_at(from)?;
             (span > 0.0).then(|| (end - begin) / span)
         };
@@ -159,7 +147,7 @@ impl Pod<'_> {
             let span = first.since(ready).as_secs_f64();
             let part =
                 if span > 0.0 { window.until.since(ready).as_secs_f64() / span } else { 1.0 };
-            Some(series.value_at(window.until)?.min(self.cap(gauge)) * part.min(1.0))
+            Some(series.value_at(window.until)? * part.min(1.0))
         };
         trusted.iter().map(held).sum()
     }
@@ -197,7 +185,8 @@ impl Came {
         // Between samples counts are drawn as lines, so that no half interval has to be added.
         let (steady, steady_seconds) = over(fresh.rate_window.saturating_sub(interval / 2));
         let (lately, lately_seconds) = over(LATELY.max(interval.saturating_mul(2)));
-        let growth = pods.each().filter(Pod::is_believed).filter_map(|pod| pod.growth(fresh)).sum();
+        let growth =
+            pods.each().filter(|pod| pod.believed).filter_map(|pod| pod.growth(fresh)).sum();
         Self { steady, steady_seconds, lately, lately_seconds, growth }
     }
 }
@@ -214,14 +203,14 @@ fn total(mut values: Vec<f64>, ready: u32) -> Total {
 /// flight more than before. Never less than none: what a crash or its clients aborted would be taken
 /// from what came to the others. Of a pod that was born within the window, those before its first
 /// sample show as what was in flight then, and in the rest of the window none came. Gauges that are
-/// not believed count as much as is; of a newborn pod whose gauges cannot be read nothing is known.
+/// not believed count for nothing; of a newborn pod whose gauges cannot be read nothing is known.
 fn came(pod: &Pod<'_>, window: Window) -> Option<f64> {
     let roles = [Role::Arrivals, Role::Finished];
     let shown =
         |role: &Role| pod.seen.roles.contains_key(role) || pod.seen.known_zero.contains(role);
     let counter = roles.into_iter().find(shown)?;
     let inside = [Role::Waiting, Role::Running];
-    let inside = if counter == Role::Arrivals { &[][..] } else { &inside };
+    let inside = if counter == Role::Arrivals || !pod.believed { &[][..] } else { &inside };
     if !pod.is_born_within(window.from) {
         let drift: Option<f64> = inside.iter().map(|role| pod.change(*role, window)).sum();
         return Some((pod.rate(counter, window)? + drift.unwrap_or(0.0)).max(0.0));
