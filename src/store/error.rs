@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The directory is missing, is none, or cannot be written to.
-    #[error("dataDir: {} must be a directory that can be written to: {source}", path.display())]
+    #[error("dataDir: {} must be a directory that can be written to", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file cannot be opened, for a reason that setting it aside would not mend.
-    #[error("dataDir: failed to open {}: {source}", path.display())]
+    #[error("dataDir: failed to open {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
