@@ -4,7 +4,10 @@
 For each trace of counts and each cold start: `prescale backtest --sweep`, all policies in the same
 world with the same arrivals. Prints a Markdown table; docs/pre-scaling.md says how to read it.
 
-    scripts/tables.py PRESCALE TRACE... [--cold-start 100s,600s] [--seeds 2] [--requests 400000]
+    scripts/tables.py PRESCALE TRACE... [--cold-start 100s,600s] [--seeds 2] [--requests 400000] [--shuffle days]
+
+--shuffle days puts the days of a trace in another order, --shuffle hours those of every day by itself: the
+first leaves no week, the second no day either.
 """
 
 import argparse
@@ -12,8 +15,10 @@ import csv
 import gzip
 import json
 import pathlib
+import random
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).parent
 POLICIES = ["prescale-reactive", "prescale-auto", "oracle"]
@@ -28,9 +33,37 @@ def total(path):
         return sum(float(row[column]) for row in rows if row[column].strip())
 
 
+def shuffled(path, what):
+    """A copy of the trace with its days, or the hours within each day, in another order; always the same."""
+    draw = random.Random(1)
+    with gzip.open(path, "rt") as file:
+        head, *rows = csv.reader(file)
+    step = float(rows[1][0]) - float(rows[0][0])
+
+    def pieces(rows, seconds):
+        length = round(seconds / step)
+        return [rows[at:at + length] for at in range(0, len(rows), length)]
+
+    def mixed(whole):
+        # A last piece that is not whole stays where it is.
+        fixed = [whole.pop()] if len(whole[-1]) < len(whole[0]) else []
+        return [row for piece in draw.sample(whole, len(whole)) + fixed for row in piece]
+
+    days = pieces(rows, 86_400)
+    values = mixed(days) if what == "days" else [r for day in days for r in mixed(pieces(day, 3600))]
+    copy = tempfile.NamedTemporaryFile("wt", suffix=".csv", newline="")
+    table = csv.writer(copy)
+    table.writerow(head)
+    table.writerows([time[0], *value[1:]] for time, value in zip(rows, values))
+    copy.flush()
+    return copy
+
+
 def run(options, path, cold_start):
     scale = options.requests / total(path)
-    command = [options.prescale, "backtest", "--trace", path, "--rate-scale", repr(scale)]
+    copy = shuffled(path, options.shuffle) if options.shuffle else None
+    trace = copy.name if copy else path
+    command = [options.prescale, "backtest", "--trace", trace, "--rate-scale", repr(scale)]
     command += ["--profile", str(HERE / "tables" / "slow.yaml"), "--sweep", "-o", "json"]
     command += ["--prompt-tokens", "1000", "--output-tokens", "1000"]
     command += ["--cold-start", cold_start, "--seeds", str(options.seeds)]
@@ -83,12 +116,14 @@ def main():
     parser.add_argument("--cold-start", default="100s,420s,600s")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--requests", type=int, default=400_000)
+    parser.add_argument("--shuffle", choices=["days", "hours"])
     options = parser.parse_args()
     print("| trace | cold start | reactive, tuned | auto, tuned | oracle | G | closed | missed %, default | GPU-h, default |")
     print("|---|---|---|---|---|---|---|---|---|")
     for path in options.trace:
         for cold_start in options.cold_start.split(","):
             name = pathlib.Path(path).name.removesuffix(".csv.gz")
+            name += f", shuffled {options.shuffle}" if options.shuffle else ""
             print(row(name, cold_start, run(options, path, cold_start)), flush=True)
 
 

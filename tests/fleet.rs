@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "fleet/server.rs"]
+mod server;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ fn setup() -> Setup {
     parse("team-a", "llama", &BTreeMap::new(), &Limits::default()).unwrap().setup
 }
 
+/// What arrives in a minute of a day with a rhythm and some noise.
 fn minute(number: i64) -> Minute {
     let hour = f64::from(i32::try_from(number % 1440).unwrap()) / 60.0;
     let noise = f64::from(i32::try_from(number * 7919 % 101).unwrap()) / 25.0;
@@ -45,12 +49,17 @@ fn spent(work: impl FnOnce()) -> Duration {
     clock.elapsed().saturating_sub(begun)
 }
 
+/// How many scalers the tester asked for.
+fn asked() -> usize {
+    #[expect(clippy::disallowed_methods, reason = "how many is the tester's choice")]
+    let asked = std::env::var("PRESCALE_FLEET");
+    asked.ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
+}
+
 #[test]
 #[ignore = "a measurement"]
 fn many_forecasts_in_one_process() {
-    #[expect(clippy::disallowed_methods, reason = "how many is the tester's choice")]
-    let asked = std::env::var("PRESCALE_FLEET");
-    let count: usize = asked.ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
+    let count = asked();
     let setup = setup();
     let minutes: Vec<Minute> = (0..DAYS * 1440).map(minute).collect();
     let before = resident();
@@ -72,4 +81,16 @@ fn many_forecasts_in_one_process() {
     println!("{count} forecasts: {after:.0} MiB resident, {each:.0} KiB each");
     println!("taught {DAYS} days each in {:.1} s", taught.as_secs_f64());
     println!("a minute of ticks takes {:.3} s of one core", ticked.as_secs_f64());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of some minutes"]
+async fn many_scalers_with_forecasts_in_a_whole_server() {
+    let count = asked();
+    let setup = setup();
+    let now = Clock::system().now().unix_ms() / 60_000;
+    let days = (now - DAYS * 1440..now)
+        .map(|number| Minute { at: Timestamp::from_unix_ms(number * 60_000), ..minute(number) });
+    let taught = Foresight::of(&setup, &days.collect::<Vec<_>>());
+    server::measure(count, &setup, &taught).await;
 }

@@ -49,6 +49,10 @@ pub struct Ledger {
     pub scaled_down: u64,
     /// Times it was woken.
     pub wakes: u64,
+    /// Those of them that a request had to wait for.
+    pub wakes_awaited: u64,
+    /// It sleeps or wakes, and nobody has waited for it yet.
+    unawaited: bool,
     objectives: Objectives,
     now: Duration,
     frozen: Option<Duration>,
@@ -81,6 +85,8 @@ impl Ledger {
             scaled_up: 0,
             scaled_down: 0,
             wakes: 0,
+            wakes_awaited: 0,
+            unawaited: replicas == 0,
             objectives,
             now: Duration::ZERO,
             frozen: None,
@@ -100,8 +106,15 @@ impl Ledger {
         self.arrivals.push_back(at);
     }
 
+    /// Notes that the gateway holds a request because no pod is ready.
+    pub fn hold(&mut self) {
+        self.wakes_awaited += u64::from(self.unawaited && !self.is_frozen());
+        self.unawaited = false;
+    }
+
     /// Counts first tokens.
     pub fn answer(&mut self, answered: &[FirstToken]) {
+        self.unawaited &= answered.is_empty();
         for token in answered {
             self.answered += 1;
             self.within += u64::from(token.ttft <= self.objectives.ttft);
@@ -155,6 +168,7 @@ impl Ledger {
             self.wakes += u64::from(self.wanted == 0 && wanted > 0);
             self.wanted_max = self.wanted_max.max(wanted);
         }
+        self.unawaited = wanted == 0 || self.unawaited;
         self.wanted = wanted;
     }
 
@@ -326,6 +340,28 @@ mod tests {
         assert!((ledger.pod_seconds() - 30.0).abs() < 1e-9, "{}", ledger.pod_seconds());
         assert_eq!((ledger.asleep(), ledger.pods_min, ledger.pods_max), (secs(20), 0, 3));
         assert_eq!((ledger.scaled_up, ledger.scaled_down, ledger.wakes), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_wake_is_awaited_once_and_only_until_somebody_was_answered() {
+        let answered = [FirstToken { at: secs(1), ttft: secs(1) }];
+        // Held before it is woken, held while it wakes, and answered without anybody held.
+        let rows =
+            [(&[true, false][..], 1), (&[false, true], 1), (&[true, true], 1), (&[false], 0)];
+        for (holds, expected) in rows {
+            let mut ledger = Ledger::new(OBJECTIVES, 1);
+            ledger.hold();
+            ledger.scale(0);
+            for held in holds {
+                if *held {
+                    ledger.hold();
+                }
+                ledger.scale(1);
+            }
+            ledger.answer(&answered);
+            ledger.hold();
+            assert_eq!((ledger.wakes, ledger.wakes_awaited), (1, expected), "{holds:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Score {
     pub scale_events: u64,
     /// Times woken from zero.
     pub wakes: u64,
+    /// Those of them that a request had to wait for; the others came ahead of demand.
+    pub wakes_awaited: u64,
     /// Quantiles of the time to first token, seconds; `None` when nobody was answered.
     pub ttft_p50: Option<f64>,
     /// 95th percentile.

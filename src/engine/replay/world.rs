@@ -223,6 +223,7 @@ impl World {
             } else if self.now >= self.hold_ends(&arrival) {
                 self.ledger.failed += 1;
             } else {
+                self.ledger.hold();
                 return;
             }
             self.held.pop_front();

@@ -38,6 +38,8 @@ pub struct Figures {
     pub scale_events: Option<Spread>,
     /// Times woken from zero.
     pub wakes: Option<Spread>,
+    /// Those that a request had to wait for.
+    pub wakes_awaited: Option<Spread>,
     /// Time to first token, seconds; of the seeds in which anybody was answered.
     pub ttft_p50: Option<Spread>,
     /// 95th percentile.
@@ -91,6 +93,7 @@ pub fn figures(entry: &Entry, world: &World) -> Figures {
         cold_starts: of(|score| Some(float(score.cold_starts))),
         scale_events: of(|score| Some(float(score.scale_events))),
         wakes: of(|score| Some(float(score.wakes))),
+        wakes_awaited: of(|score| Some(float(score.wakes_awaited))),
         ttft_p50: of(|score| score.ttft_p50),
         ttft_p95: of(|score| score.ttft_p95),
         ttft_p99: of(|score| score.ttft_p99),

@@ -59,7 +59,7 @@ fn needed(need: Need) -> Value {
     }
 }
 
-fn keys(figures: Figures) -> [(&'static str, Option<Spread>); 16] {
+fn keys(figures: Figures) -> [(&'static str, Option<Spread>); 17] {
     let Figures {
         slo_attainment,
         gpu_hours,
@@ -71,6 +71,7 @@ fn keys(figures: Figures) -> [(&'static str, Option<Spread>); 16] {
         cold_starts,
         scale_events,
         wakes,
+        wakes_awaited,
         ttft_p50,
         ttft_p95,
         ttft_p99,
@@ -94,6 +95,7 @@ fn keys(figures: Figures) -> [(&'static str, Option<Spread>); 16] {
         ("failed_requests", failed_requests),
         ("cost", cost),
         ("wakes", wakes),
+        ("wakes_awaited", wakes_awaited),
         ("requests", requests),
     ]
 }

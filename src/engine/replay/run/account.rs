@@ -90,6 +90,7 @@ impl Account {
             cold_starts: ledger.cold_starts,
             scale_events: ledger.scaled_up + ledger.scaled_down,
             wakes: ledger.wakes,
+            wakes_awaited: ledger.wakes_awaited,
             ttft_p50: ttft(50),
             ttft_p95: ttft(95),
             ttft_p99: ttft(99),
