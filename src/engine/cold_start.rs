@@ -3,6 +3,8 @@
 //! Given the pods seen; promises a P90 that is never empty. What waits for it (windows, leases) is
 //! left to [`crate::engine::decide`].
 
+mod stages;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use crate::engine::numeric::quantile;
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Lead, Setup};
 use crate::engine::signals::{PodsSeen, Seen};
+
+pub use stages::Stages;
 
 /// How many cold starts are remembered.
 const KEPT: usize = 64;
@@ -39,7 +43,7 @@ impl Default for ColdStarts {
 impl ColdStarts {
     /// Records the cold starts that ended since the last tick. Kubernetes' own times where they are
     /// known; else first seen loading to first answer.
-    pub fn learn(&mut self, observation: &Observation, seen: &mut PodsSeen) {
+    pub fn learn(&mut self, observation: &Observation, seen: &mut PodsSeen, stages: &mut Stages) {
         for (name, seen) in seen.iter_mut() {
             let Some(pod) = observation.pods.get(name).filter(|_| !seen.recorded) else { continue };
             let said = pod.created.zip(pod.ready).filter(|_| seen.ready_since.is_some());
@@ -48,6 +52,7 @@ impl ColdStarts {
             let span = to.since(from);
             if span > Duration::ZERO && span <= LONGEST {
                 self.0.push_back(span.as_secs_f64());
+                stages.note(pod);
             }
         }
         while self.0.len() > KEPT {
@@ -107,7 +112,7 @@ fn watched(
 mod tests {
     use std::time::Duration;
 
-    use super::ColdStarts;
+    use super::{ColdStarts, Stages};
     use crate::engine::observation::{Observation, Phase, PodObservation};
     use crate::engine::setup::Lead;
     use crate::engine::signals::PodsSeen;
@@ -127,8 +132,8 @@ mod tests {
             seen.note(&name, &pod, true, now);
             observation.pods.insert(name, pod);
         }
-        starts.learn(&observation, &mut seen);
-        starts.learn(&observation, &mut seen);
+        starts.learn(&observation, &mut seen, &mut Stages::default());
+        starts.learn(&observation, &mut seen, &mut Stages::default());
         starts.p90(Lead::Learned).as_secs()
     }
 

@@ -12,7 +12,7 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::capacity::Capacity;
-use crate::engine::cold_start::ColdStarts;
+use crate::engine::cold_start::{ColdStarts, Stages};
 use crate::engine::demand::{Pressure, Trim};
 use crate::engine::foresight::Foresight;
 use crate::engine::signals::PodsSeen;
@@ -39,6 +39,8 @@ pub struct Memory {
     pub capacity: Capacity,
     /// How long pods take to become ready.
     pub cold_starts: ColdStarts,
+    /// What they are made of.
+    pub cold_start_stages: Stages,
     /// The latency trim.
     pub trim: Trim,
     /// How long requests have been waiting.

@@ -158,6 +158,12 @@ pub struct PodObservation {
     pub phase: Phase,
     /// When it was created, if known.
     pub created: Option<Timestamp>,
+    /// When it was given a node, if known.
+    #[serde(default)]
+    pub scheduled: Option<Timestamp>,
+    /// When the last of its containers started, if known: images are there, the model loads.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
     /// When it became ready, if known.
     pub ready: Option<Timestamp>,
     /// What it exposes, by role.
@@ -173,6 +179,8 @@ impl PodObservation {
         Self {
             phase,
             created: None,
+            scheduled: None,
+            started: None,
             ready: None,
             roles: BTreeMap::new(),
             known_zero: BTreeSet::new(),

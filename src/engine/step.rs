@@ -94,7 +94,7 @@ impl Memory {
     /// Learns from a tick that was decided: only what is complete teaches.
     fn learn(&mut self, case: &Case<'_>, state: State, latency: Option<f64>) {
         let Case { setup, observation, signals, .. } = case;
-        self.cold_starts.learn(observation, &mut self.pods);
+        self.cold_starts.learn(observation, &mut self.pods, &mut self.cold_start_stages);
         let complete = state == State::Fresh;
         if complete && setup.family == Family::Llm {
             self.capacity.learn(signals, latency.is_some_and(|ratio| ratio > 1.0));

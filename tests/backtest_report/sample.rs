@@ -159,6 +159,7 @@ fn score(course: &[Moment]) -> Score {
         cold_starts: u64::try_from(rises).unwrap(),
         scale_events: u64::try_from(rises * 2).unwrap(),
         wakes: 0,
+        wakes_awaited: 0,
         ttft_p50: Some(0.42),
         ttft_p95: ttft.get(ttft.len() * 95 / 100).copied(),
         ttft_p99: ttft.get(ttft.len() * 99 / 100).copied(),

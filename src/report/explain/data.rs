@@ -152,6 +152,18 @@ pub struct Cause {
     pub minutes: f64,
 }
 
+/// Medians of the parts of the last cold starts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stages {
+    /// Until a node was found.
+    pub scheduling_seconds: f64,
+    /// Until the images were there and the last container started.
+    pub image_seconds: f64,
+    /// Until the model was loaded and the pod ready.
+    pub load_seconds: f64,
+}
+
 /// The lead time and what it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -164,6 +176,8 @@ pub struct LeadLine {
     pub cold_start_seconds: f64,
     /// Cold starts learned from, of the last sixty.
     pub cold_starts: usize,
+    /// What they are made of, where Kubernetes says it.
+    pub stages: Option<Stages>,
     /// Until KEDA and the HPA have acted, a scrape and a tick have passed.
     pub reaction_seconds: f64,
 }

@@ -12,7 +12,7 @@ use crate::engine::setup::{Lead, Setup, Strategy};
 use crate::engine::step::Memory;
 use crate::engine::units::{Replicas, Timestamp};
 use crate::report::explain::data::{
-    Band, Bands, CapacityLine, Cause, Course, Coverage, ForeseenLine, LeadLine, Standing,
+    Band, Bands, CapacityLine, Cause, Course, Coverage, ForeseenLine, LeadLine, Stages, Standing,
 };
 use crate::report::facts::term_name;
 
@@ -158,6 +158,11 @@ pub(super) fn lead(setup: &Setup, memory: &Memory) -> LeadLine {
         fixed,
         cold_start_seconds: memory.cold_starts.p90(Lead::Learned).as_secs_f64(),
         cold_starts: memory.cold_starts.seen(),
+        stages: memory.cold_start_stages.medians().map(|[scheduling, image, load]| Stages {
+            scheduling_seconds: scheduling,
+            image_seconds: image,
+            load_seconds: load,
+        }),
         reaction_seconds: timings.lead.saturating_sub(timings.cold_start).as_secs_f64(),
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::engine::decision::{Short, State};
 use crate::report::explain::data::{
-    CapacityLine, Cause, Coverage, ForeseenLine, Insight, LeadLine, Standing, Told,
+    CapacityLine, Cause, Coverage, ForeseenLine, Insight, LeadLine, Stages, Standing, Told,
 };
 use crate::report::explain::span::span;
 use crate::report::facts::{Answer, Report};
@@ -210,8 +210,14 @@ fn lead(lead: &LeadLine) -> String {
         0 => "assumed, none was seen".to_owned(),
         seen => format!("P90 of {seen} seen"),
     };
+    let stages = lead.stages.map_or_else(String::new, |stages| {
+        let Stages { scheduling_seconds, image_seconds, load_seconds } = stages;
+        let [scheduling, image, load] =
+            [scheduling_seconds, image_seconds, load_seconds].map(|part| format!("{part:.0} s"));
+        format!("; half of them within: scheduling {scheduling}, image {image}, load {load}")
+    });
     format!(
-        "{total} = cold start {} ({learned}) + {} for KEDA, HPA, scrape and tick",
+        "{total} = cold start {} ({learned}{stages}) + {} for KEDA, HPA, scrape and tick",
         span(lead.cold_start_seconds),
         span(lead.reaction_seconds)
     )

@@ -21,6 +21,10 @@ pub(crate) struct PodFacts {
     pub(crate) is_ready: Option<bool>,
     /// When it was created.
     pub(crate) created: Option<Timestamp>,
+    /// When it was given a node.
+    pub(crate) scheduled: Option<Timestamp>,
+    /// When the last of its containers started.
+    pub(crate) started: Option<Timestamp>,
     /// When it became ready; only while it is.
     pub(crate) ready: Option<Timestamp>,
     /// It is being deleted.
@@ -150,6 +154,10 @@ fn pods(elements: &[Element]) -> BTreeMap<String, PodFacts> {
                 pod.is_ready = Some(pod.is_ready == Some(true) || element.value >= 1.0);
             }
             "kube_pod_created" => pod.created = instant(element.value),
+            "kube_pod_status_scheduled_time" => pod.scheduled = instant(element.value),
+            "kube_pod_container_state_started" => {
+                pod.started = pod.started.max(instant(element.value));
+            }
             "kube_pod_status_ready_time" => pod.ready = instant(element.value),
             "kube_pod_deletion_timestamp" => pod.deleted = true,
             _ => {}

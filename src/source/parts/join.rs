@@ -42,6 +42,8 @@ pub(crate) fn pods(
         let phase = phase(pod, engine.pods.contains_key(name), served.contains(name));
         let mut seen = PodObservation::new(phase);
         seen.created = pod.created;
+        seen.scheduled = pod.scheduled;
+        seen.started = pod.started;
         seen.ready = pod.ready;
         observation.pods.insert(name.clone(), seen);
     }

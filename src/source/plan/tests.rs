@@ -111,7 +111,8 @@ fn replica_facts_are_one_query_in_both_label_styles() {
              {prefix}namespace=\"llm\",horizontalpodautoscaler=\"keda-hpa-llama\"}} or \
              {{__name__=~\"kube_deployment_spec_replicas|kube_deployment_status_replicas_ready\",\
              {prefix}namespace=\"llm\",deployment=\"llama\"}} or \
-             {{__name__=~\"kube_pod_created|kube_pod_status_ready_time|\
+             {{__name__=~\"kube_pod_created|kube_pod_status_scheduled_time|\
+             kube_pod_container_state_started|kube_pod_status_ready_time|\
              kube_pod_deletion_timestamp\",{prefix}namespace=\"llm\",\
              {prefix}pod=~\"llama-[a-z0-9]+-[a-z0-9]{{5}}\"}} or \
              {{__name__=\"kube_pod_status_phase\",{prefix}namespace=\"llm\",\

@@ -16,9 +16,14 @@ pub(crate) const HPA: [&str; 4] = [
     "kube_horizontalpodautoscaler_status_current_replicas",
 ];
 
-/// Instants of a pod.
-pub(crate) const POD_TIMES: [&str; 3] =
-    ["kube_pod_created", "kube_pod_status_ready_time", "kube_pod_deletion_timestamp"];
+/// Instants of a pod; that of a start comes for each container.
+pub(crate) const POD_TIMES: [&str; 5] = [
+    "kube_pod_created",
+    "kube_pod_status_scheduled_time",
+    "kube_pod_container_state_started",
+    "kube_pod_status_ready_time",
+    "kube_pod_deletion_timestamp",
+];
 
 /// Phase of a pod: five series, one of them 1.
 pub(crate) const POD_PHASE: &str = "kube_pod_status_phase";

@@ -56,7 +56,7 @@ impl Reading {
             let (roles, known_zero) = roles(preset, model, selector, &page.series);
             let known_zero = if page.answered { known_zero } else { BTreeSet::new() };
             let PageResult { phase, ready, .. } = *page;
-            PodObservation { phase, created: None, ready, roles, known_zero }
+            PodObservation { ready, roles, known_zero, ..PodObservation::new(phase) }
         };
         self.pages.iter().map(|(name, page)| (name.clone(), pod(page))).collect()
     }

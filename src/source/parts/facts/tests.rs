@@ -30,6 +30,9 @@ fn the_hpa_the_workload_and_its_pods_are_told_apart() {
         element("kube_deployment_spec_replicas", &[("deployment", "llama")], 4.0),
         element("kube_deployment_status_replicas_ready", &[("deployment", "llama")], 2.0),
         element("kube_pod_created", &[("pod", "a")], 1_700_000_000.0),
+        element("kube_pod_status_scheduled_time", &[("pod", "a")], 1_700_000_003.0),
+        element("kube_pod_container_state_started", &pod("a", ("container", "x")), 1_700_000_021.0),
+        element("kube_pod_container_state_started", &pod("a", ("container", "y")), 1_700_000_020.0),
         element("kube_pod_status_ready_time", &[("pod", "a")], 1_700_000_090.5),
         element("kube_pod_status_phase", &pod("a", ("phase", "Running")), 1.0),
         element("kube_pod_status_ready", &pod("a", ("condition", "true")), 1.0),
@@ -55,6 +58,8 @@ fn the_hpa_the_workload_and_its_pods_are_told_apart() {
         phase: "Running".to_owned(),
         is_ready: Some(true),
         created: Some(Timestamp::from_unix_ms(1_700_000_000_000)),
+        scheduled: Some(Timestamp::from_unix_ms(1_700_000_003_000)),
+        started: Some(Timestamp::from_unix_ms(1_700_000_021_000)),
         ready: Some(Timestamp::from_unix_ms(1_700_000_090_500)),
         deleted: false,
     };
