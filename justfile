@@ -54,3 +54,8 @@ reports:
 tables *TRACES:
     cargo build --release --locked --bin prescale
     scripts/tables.py "${CARGO_TARGET_DIR:-target}/release/prescale" {{TRACES}}
+
+# Sleeping and waking by cost beside fixed idle timers: a quarter of an hour
+idle:
+    cargo build --release --locked --bin prescale
+    scripts/idle.py "${CARGO_TARGET_DIR:-target}/release/prescale"

@@ -16,6 +16,10 @@ use prescale::engine::setup::Setup;
 use prescale::engine::units::Timestamp;
 use prescale::spec::{Limits, parse};
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LEAD: Duration = Duration::from_mins(4);
 /// After eight days every part of a forecaster has its full size.
 const DAYS: i64 = 9;
