@@ -289,6 +289,8 @@ impl Head {
             let due = past.steps() + self.steps as u64;
             let hour = u8::try_from(hour).unwrap_or(0);
             let waiting = Waiting { due, features, scene, hour, kinds, mixed, corrected };
+            // A copy has room for what it holds: growing as usual would double it.
+            self.waiting.reserve_exact(1);
             self.waiting.push_back(waiting);
         }
     }
