@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::engine::calendar::{Bound, Calendar, Entry, Rule};
 use crate::engine::capacity::Capacity;
+use crate::engine::decide::max_replicas;
 use crate::engine::decision::{Decision, Reason, Verdict};
 use crate::engine::invariants::violations;
 use crate::engine::numeric::replicas_ceil;
@@ -94,6 +95,8 @@ struct Tick {
     held: Option<f64>,
     own: Option<f64>,
     partial: bool,
+    /// Somebody asks for a wake.
+    asked: bool,
 }
 
 fn any_bits() -> BoxedStrategy<f64> {
@@ -148,9 +151,16 @@ fn wild() -> impl Strategy<Value = Vec<Tick>> {
         proptest::option::of(any_bits()),
         proptest::option::of(any_bits()),
         proptest::bool::weighted(0.1),
+        proptest::bool::weighted(0.2),
     );
-    let tick =
-        tick.prop_map(|(pods, spec, held, own, partial)| Tick { pods, spec, held, own, partial });
+    let tick = tick.prop_map(|(pods, spec, held, own, partial, asked)| Tick {
+        pods,
+        spec,
+        held,
+        own,
+        partial,
+        asked,
+    });
     proptest::collection::vec(tick, 1..8)
 }
 
@@ -166,6 +176,7 @@ fn calm(ticks: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Tick>> {
         held: Some(0.0),
         own: Some(own),
         partial: false,
+        asked: false,
     });
     proptest::collection::vec(tick, ticks)
 }
@@ -221,10 +232,17 @@ fn play(setup: &Setup, ticks: &[Tick]) -> (Vec<Decision>, Memory) {
     let (mut memory, mut decisions) = (Memory::default(), Vec::new());
     for until in 1..=ticks.len() {
         let observation = observe(&ticks[..until]);
+        let asked = ticks[until - 1].asked;
+        if asked {
+            memory.wake.ask(observation.at);
+        }
         let before = memory.clone();
         let next = step(setup, &observation, memory);
         let broken = violations(setup, &observation, &before, &next.decision);
         assert!(broken.is_empty(), "{broken:?} in {:#?}", next.decision);
+        let may = max_replicas(setup, &observation) > 0;
+        let heard = !may || next.decision.active() != Some(false);
+        assert!(!asked || heard, "asked and not heard: {:#?}", next.decision);
         memory = next.memory;
         decisions.push(next.decision);
     }
@@ -377,6 +395,7 @@ fn learned(more: usize, spoil: impl Fn(usize, &mut Observation)) -> Capacity {
         held: Some(0.0),
         own: None,
         partial: false,
+        asked: false,
     };
     let ticks: Vec<Tick> = (0..12 + more).map(|_| tick()).collect();
     let setup = setup(Family::Llm, false, false);

@@ -15,9 +15,10 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::grpc;
 use crate::grpc::tls::TlsFiles;
+use crate::http::wake::Wakes;
 use crate::http::{self, App, Phase, Readiness};
 use crate::scaler::Registry;
-use crate::server::config::{Settings, Tls};
+use crate::server::config::{Settings, Tls, Wake};
 use crate::server::ticks::Ticks;
 use crate::server::{notes, reports};
 use crate::source::Sources;
@@ -71,6 +72,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// The system gives no HTTP client to ask peers with.
+    #[error("failed to make an HTTP client")]
+    Client(#[source] reqwest::Error),
     /// The system gives no threads for ticks.
     #[error("failed to start threads")]
     Threads(#[source] std::io::Error),
@@ -192,6 +196,10 @@ fn start(
     if let Some(store) = &store {
         store.metrics().register(metrics.registry_mut());
     }
+    let wake_metrics = http::wake::Metrics::default();
+    if settings.wake.is_some() {
+        wake_metrics.register(metrics.registry_mut());
+    }
     let metrics = Arc::new(metrics);
     let readiness = Readiness::default();
     let app = App {
@@ -205,12 +213,26 @@ fn start(
     let options = grpc_options(settings, grpc_metrics);
     let calls = grpc::transport::serve(grpc, options, Arc::clone(&registry), grpc_end.clone());
     tasks.spawn(async { ("grpc", calls.await.map_err(Into::into)) });
-    let pages = http::serve(http, http::router(app), http_end.clone());
+    let wakes = wakes(settings, &registry, wake_metrics)?;
+    let pages = http::serve(http, http::router(app, wakes), http_end.clone());
     tasks.spawn(async {
         pages.await;
         ("http", Ok(()))
     });
     Ok(Running { registry, readiness, tasks, grpc_end, http_end, store, _ticks: ticks })
+}
+
+/// Wakes, where somebody may.
+fn wakes(
+    settings: &Settings,
+    registry: &Arc<Registry>,
+    metrics: http::wake::Metrics,
+) -> Result<Option<Arc<Wakes>>, Error> {
+    let Some(wake) = settings.wake.clone() else { return Ok(None) };
+    let Wake { keys, namespaces, peers, mutual: _ } = wake;
+    let options = http::wake::Options { keys, namespaces, peers };
+    let wakes = Wakes::new(Arc::clone(registry), options, metrics).map_err(Error::Client)?;
+    Ok(Some(Arc::new(wakes)))
 }
 
 /// The store, if there is a place for one.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::http::Token;
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile};
+use crate::server::config::wake::{self, Wake};
 use crate::source::config::{DatasourceConfig, Tenancy};
 use crate::spec::{Limits, tick as tick_of};
 
@@ -88,6 +89,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Asked of whoever looks at scalers over HTTP.
     pub http_token: Option<Token>,
+    /// Who may wake over HTTP, and who else is told; `None`: nobody.
+    pub wake: Option<Wake>,
     /// Pause between not being ready and ending connections.
     pub drain: Duration,
 }
@@ -104,6 +107,7 @@ impl Default for Settings {
             datasources: BTreeMap::new(),
             limits: Limits::default(),
             http_token: None,
+            wake: None,
             drain: DRAIN,
         }
     }
@@ -133,6 +137,8 @@ impl Settings {
             datasources,
             limits,
             http_token_file,
+            wake,
+            peers,
         } = file;
         let default = Self::default();
         // A value of the file is checked even where a flag wins, so that it is not found wrong later.
@@ -147,10 +153,12 @@ impl Settings {
             datasources: named(datasources, overrides.prometheus_url, faults),
             limits: resolve_limits(&limits, tick.as_deref(), faults),
             http_token: faults.note("httpTokenFile", http_token_file.map(|path| token(&path))),
+            wake: None,
             drain: default.drain,
         };
+        let settings = Self { wake: wake::resolve(wake, peers, &settings, &mut faults.0), ..settings };
         let (grpc, http) = (settings.listen, settings.http_listen);
-        if grpc.port() != 0 && grpc.port() == http.port() && overlap(grpc, http) {
+        if overlap(grpc, http) {
             faults.0.push(format!("httpListen: {http} is taken by listen {grpc}"));
         }
         settings
@@ -275,8 +283,10 @@ fn directory(path: PathBuf) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified()
+/// Whether two listeners cannot stand side by side.
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any)
 }
 
 #[cfg(test)]
