@@ -8,7 +8,6 @@ mod api;
 mod app;
 mod error;
 mod guard;
-mod listen;
 mod one;
 mod page;
 mod probes;
@@ -16,11 +15,12 @@ mod token;
 
 pub mod wake;
 
+mod listen;
 mod router;
 
 pub use app::{App, Ask, Found, Phase, Readiness, Reports};
-pub use listen::serve;
-pub use router::router;
+pub use listen::{serve, serve_mutual};
+pub use router::{router, wakes_only};
 pub use token::{BadToken, Token};
 
 #[cfg(test)]

@@ -37,11 +37,7 @@ pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
             .layer(GlobalConcurrencyLimitLayer::new(concurrency))
             .timeout(TIMEOUT)
     };
-    let waking = |wakes: Arc<Wakes>| {
-        let path = "/wake/{namespace}/{name}";
-        let waking = Router::new().route(path, post(wake)).with_state(wakes);
-        waking.layer(limits(CONCURRENCY_WAKES))
-    };
+    let waking = |wakes| waking(wakes).layer(limits(CONCURRENCY_WAKES));
     let guarded = Router::new()
         .route("/", get(page::index))
         .route("/scalers/{namespace}/{name}", get(page::scaler))
@@ -61,4 +57,17 @@ pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(map_response(harden))
+}
+
+/// Wakes alone, for the listener on which a certificate stands for a token. What is slow or too much
+/// there is bounded by the connections.
+pub fn wakes_only(wakes: Arc<Wakes>) -> Router {
+    waking(wakes)
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(map_response(harden))
+}
+
+fn waking(wakes: Arc<Wakes>) -> Router {
+    Router::new().route("/wake/{namespace}/{name}", post(wake)).with_state(wakes)
 }

@@ -11,5 +11,5 @@ mod settings;
 mod wake;
 
 pub use error::Error;
-pub use wake::Wake;
+pub use wake::{Mutual, Wake};
 pub use settings::{Note, Overrides, Settings, Tls, address};
