@@ -37,8 +37,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::clock::Clock;
-use crate::engine::units::Timestamp;
 use crate::engine::decision::Decision;
+use crate::engine::units::Timestamp;
 use crate::scaler::desk::Desk;
 use crate::scaler::keep::Past;
 use crate::scaler::reference::Key;
@@ -107,6 +107,17 @@ impl Registry {
     #[must_use]
     pub fn in_world(world: Arc<dyn World>, clock: Clock, limits: Limits) -> Arc<Self> {
         Arc::new(Self::made(world, clock, limits, None))
+    }
+
+    /// The same, ticking on `runtime` as [`Self::ticking_on`] does.
+    #[must_use]
+    pub fn in_world_on(
+        runtime: Handle,
+        world: Arc<dyn World>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self { runtime: Some(runtime), ..Self::made(world, clock, limits, None) })
     }
 
     /// The same, keeping what its scalers know in `store`.
@@ -189,10 +200,8 @@ impl Registry {
             let active = |told: &Option<Arc<Decision>>| {
                 told.as_deref().and_then(Decision::active) == Some(true)
             };
-            held.active = matches!(
-                tokio::time::timeout(WAKE_MAX, told.wait_for(active)).await,
-                Ok(Ok(_))
-            );
+            held.active =
+                matches!(tokio::time::timeout(WAKE_MAX, told.wait_for(active)).await, Ok(Ok(_)));
         }
         Some(woken)
     }

@@ -2,8 +2,8 @@
 //! file's diff is the review. `UPDATE_GOLDEN=1 cargo test --test scenarios` rewrites them.
 //!
 //! A line is `# comment`, `setup key=value ..`, `<time> key=value ..`, `<time> restart-memory`,
-//! `<time> ask` (`POST /wake`), `<time> show` or `<time> end`. The engine ticks every 15 s; a line is printed whenever state,
-//! count or activity change, and at `show`.
+//! `<time> ask` (`POST /wake`), `<time> show` or `<time> end`. The engine ticks every 15 s; a line is
+//! printed whenever state, count or activity change, and at `show`.
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
 #[path = "scenarios/world.rs"]

@@ -188,7 +188,10 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let [(_, wait, body)] = limited.as_slice() else { panic!("{limited:?}") };
     assert!((1..=60).contains(&wait.unwrap()), "{wait:?}");
     let error = body["error"].as_str().unwrap();
-    assert!(error.starts_with("too many wakes in this namespace; the next one at 2026-"), "{error}");
+    assert!(
+        error.starts_with("too many wakes in this namespace; the next one at 2026-"),
+        "{error}"
+    );
     // What is awake already may be asked for on, up to its own limit.
     let awake = paths.iter().zip(&told).find(|(_, told)| told.0 == 202).unwrap().0;
     let again = (0..15).map(|_| process.wake(awake, Some(TOKEN_B)));
@@ -221,8 +224,10 @@ async fn a_wake_that_nobody_answered_backs_off_and_says_until_when() {
 
 #[tokio::test]
 async fn a_wake_is_handed_to_peers_and_a_dead_one_fails_nothing() {
-    let listeners =
-        [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+    let listeners = [
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    ];
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let urls = |of: &[&TcpListener]| -> Vec<String> {
         of.iter().map(|it| format!("http://{}", it.local_addr().unwrap())).collect()

@@ -69,9 +69,10 @@ pub(super) fn token(path: &Path) -> anyhow::Result<String> {
 /// `NAMESPACE/NAME` in its parts.
 pub(super) fn named(scaler: &str) -> anyhow::Result<(&str, &str)> {
     let whole = |part: &str| !part.is_empty() && !part.contains('/');
-    scaler.split_once('/').filter(|(a, b)| whole(a) && whole(b)).ok_or_else(|| {
-        Usage(format!("{scaler:?} must be NAMESPACE/NAME, team-a/llama")).into()
-    })
+    scaler
+        .split_once('/')
+        .filter(|(a, b)| whole(a) && whole(b))
+        .ok_or_else(|| Usage(format!("{scaler:?} must be NAMESPACE/NAME, team-a/llama")).into())
 }
 
 /// A server to ask.

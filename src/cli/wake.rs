@@ -38,7 +38,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// The token itself, where there is no file
-    #[arg(long, env = "PRESCALE_WAKE_TOKEN", value_name = "TOKEN", hide = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "PRESCALE_WAKE_TOKEN",
+        value_name = "TOKEN",
+        hide = true,
+        hide_env_values = true
+    )]
     token: Option<String>,
     /// Wait until a pod serves, or the server gives the wake up
     #[arg(long)]

@@ -123,12 +123,7 @@ fn floored(
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
 /// reading goes into the down-window, so that the way down knows of it once data is complete.
-fn held(
-    case: &Case<'_>,
-    facts: &Facts,
-    memory: &mut Memory,
-    reasons: &mut Vec<Reason>,
-) -> u32 {
+fn held(case: &Case<'_>, facts: &Facts, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 {
     let current = case.signals.supply.current;
     let last = memory.last.or(current).unwrap_or(0);
     let need = case.need.up;

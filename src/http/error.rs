@@ -1,8 +1,8 @@
 //! Errors as people and programs get them: a status and one JSON object.
 
 use axum::Json;
-use axum::http::{StatusCode, Uri};
 use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower::BoxError;

@@ -78,12 +78,7 @@ pub async fn serve_mutual(
     Ok(())
 }
 
-async fn accept_all(
-    listener: TcpListener,
-    router: Router,
-    door: Door,
-    ending: CancellationToken,
-) {
+async fn accept_all(listener: TcpListener, router: Router, door: Door, ending: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -222,9 +222,8 @@ impl Desk<'_> {
 /// Why nothing comes of it.
 fn refused(decision: &Decision) -> Woken {
     let limited = |reason: &&Reason| matches!(reason, Reason::Limited { .. });
-    let expired = decision.reasons.iter().find_map(|reason| match reason {
-        Reason::WakeExpired { retry } => Some(*retry),
-        _ => None,
+    let expired = decision.reasons.iter().find_map(|reason| {
+        if let Reason::WakeExpired { retry } = reason { Some(*retry) } else { None }
     });
     match (expired, decision.reasons.iter().find(limited)) {
         (Some(retry), _) => Woken::BacksOff { retry },

@@ -5,11 +5,14 @@
 //! Whether datasources answer is
 //! left to `crate::source`.
 
+mod address;
 mod error;
 mod file;
-mod settings;
 mod wake;
 
+mod settings;
+
+pub use address::address;
 pub use error::Error;
+pub use settings::{Note, Overrides, Settings, Tls};
 pub use wake::{Mutual, Wake};
-pub use settings::{Note, Overrides, Settings, Tls, address};

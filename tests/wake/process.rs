@@ -75,9 +75,7 @@ impl Process {
         let world = Arc::new(Moody(Arc::clone(&mood)));
         let store = start.dir.map(|dir| Arc::new(Store::open(dir, clock.clone()).unwrap()));
         let registry = match &store {
-            Some(store) => {
-                Registry::keeping(world, clock, Limits::default(), Arc::clone(store))
-            }
+            Some(store) => Registry::keeping(world, clock, Limits::default(), Arc::clone(store)),
             None => Registry::in_world(world, clock, Limits::default()),
         };
         let tokens = tempfile::tempdir().unwrap();

@@ -57,10 +57,20 @@ pub(super) enum Problem {
     Unauthorized,
     Forbidden,
     Unknown,
-    Limited { what: &'static str, wait: Duration, until: Timestamp },
-    BackingOff { wait: Duration, until: Timestamp },
+    Limited {
+        what: &'static str,
+        wait: Duration,
+        until: Timestamp,
+    },
+    BackingOff {
+        wait: Duration,
+        until: Timestamp,
+    },
     /// A peer says so, who alone knows the scaler.
-    Elsewhere { wait: Duration, text: String },
+    Elsewhere {
+        wait: Duration,
+        text: String,
+    },
     Refused(String),
 }
 
@@ -82,10 +92,14 @@ impl Problem {
             Self::Unauthorized => {
                 "send a token of the server's `wake` as `Authorization: Bearer TOKEN`".to_owned()
             }
-            Self::Forbidden => "this token or certificate may not wake in this namespace".to_owned(),
-            Self::Unknown => "no scaler of this name: KEDA has not asked for it since the start, or \
+            Self::Forbidden => {
+                "this token or certificate may not wake in this namespace".to_owned()
+            }
+            Self::Unknown => {
+                "no scaler of this name: KEDA has not asked for it since the start, or \
                               not for an hour"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Limited { what, until, .. } => {
                 format!("too many wakes {what}; the next one at {}", rfc3339(*until))
             }

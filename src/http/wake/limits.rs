@@ -92,7 +92,12 @@ impl Default for Limits {
 
 impl Limits {
     /// Counts a call for a scaled object that exists; else how long to wait.
-    pub(super) fn target(&self, namespace: &str, name: &str, now: Duration) -> Result<(), Duration> {
+    pub(super) fn target(
+        &self,
+        namespace: &str,
+        name: &str,
+        now: Duration,
+    ) -> Result<(), Duration> {
         // Neither part may hold a slash.
         self.targets.take(format!("{namespace}/{name}"), now)
     }

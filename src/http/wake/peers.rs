@@ -149,7 +149,11 @@ impl Peers {
             Ok(response) if response.status() == StatusCode::NO_CONTENT => None,
             Ok(response) => Some(said(response).await),
             Err(error) => {
-                debug!(peer = url.authority(), timeout = error.is_timeout(), "peer does not answer");
+                debug!(
+                    peer = url.authority(),
+                    timeout = error.is_timeout(),
+                    "peer does not answer"
+                );
                 Some(Said::Silent)
             }
         }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::http::Token;
+use crate::server::config::address::{address, overlap};
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile};
-use crate::server::config::wake::{self, Wake};
+use crate::server::config::wake::{self, Beside, Wake};
 use crate::source::config::{DatasourceConfig, Tenancy};
 use crate::spec::{Limits, tick as tick_of};
 
@@ -156,8 +157,11 @@ impl Settings {
             wake: None,
             drain: default.drain,
         };
-        let settings = Self { wake: wake::resolve(wake, peers, &settings, &mut faults.0), ..settings };
         let (grpc, http) = (settings.listen, settings.http_listen);
+        let verified = settings.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        let beside = Beside { verified, listen: grpc, http_listen: http };
+        let wake = wake::resolve(wake, peers, beside, &mut faults.0);
+        let settings = Self { wake, ..settings };
         if overlap(grpc, http) {
             faults.0.push(format!("httpListen: {http} is taken by listen {grpc}"));
         }
@@ -177,17 +181,6 @@ impl Settings {
             .flatten()
             .collect()
     }
-}
-
-/// An address to listen on.
-///
-/// # Errors
-/// A text that says what is accepted.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| {
-        let text = crate::report::one_line(text);
-        format!("{text:?} must be an IP address and a port, 0.0.0.0:6000 or [::]:6000")
-    })
 }
 
 /// Faults as they are found, each with its key.
@@ -281,12 +274,6 @@ fn directory(path: PathBuf) -> Result<PathBuf, String> {
         return Err("\"\" must be the path of a directory".to_owned());
     }
     Ok(path)
-}
-
-/// Whether two listeners cannot stand side by side.
-pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any)
 }
 
 #[cfg(test)]

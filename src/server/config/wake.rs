@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::http::wake::{KeyFile, Keys, PeersAt};
+use crate::server::config::address::{address, overlap};
 use crate::server::config::file::WakeFile;
-use crate::server::config::settings::{Settings, address, overlap};
 
 /// Who may wake over HTTP, and who else is told.
 #[derive(Debug, Clone)]
@@ -29,17 +29,25 @@ pub struct Mutual {
     pub allowed_sans: Vec<String>,
 }
 
-/// What `wake` and `peers` come to; what is wrong goes to `faults`. The other settings are known.
+/// What of the other settings counts here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beside {
+    /// Whether `tls` has clients show a certificate.
+    pub(super) verified: bool,
+    pub(super) listen: SocketAddr,
+    pub(super) http_listen: SocketAddr,
+}
+
+/// What `wake` and `peers` come to; what is wrong goes to `faults`.
 pub(super) fn resolve(
     file: Option<WakeFile>,
     peers: Option<String>,
-    settings: &Settings,
+    beside: Beside,
     faults: &mut Vec<String>,
 ) -> Option<Wake> {
     let mut note = |key: &str, problem: String| faults.push(format!("{key}: {problem}"));
-    let peers = peers.and_then(|text| {
-        PeersAt::parse(&text).map_err(|problem| note("peers", problem)).ok()
-    });
+    let peers =
+        peers.and_then(|text| PeersAt::parse(&text).map_err(|problem| note("peers", problem)).ok());
     let Some(WakeFile { token_file, namespaces, tokens, listen, allowed_sans }) = file else {
         if peers.is_some() {
             note("peers", "needs wake: what is handed to peers are wakes".to_owned());
@@ -47,8 +55,7 @@ pub(super) fn resolve(
         return None;
     };
     let first = token_file.map(|path| KeyFile { path, namespaces: namespaces.clone() });
-    let more =
-        tokens.into_iter().map(|it| KeyFile { path: it.file, namespaces: it.namespaces });
+    let more = tokens.into_iter().map(|it| KeyFile { path: it.file, namespaces: it.namespaces });
     let files: Vec<KeyFile> = first.into_iter().chain(more).collect();
     let names = files.iter().flat_map(|file| &file.namespaces).chain(&namespaces);
     if let Some(name) = names.into_iter().find(|name| name.is_empty() || name.contains('*')) {
@@ -60,7 +67,7 @@ pub(super) fn resolve(
     if files.is_empty() && peers.is_some() {
         note("peers", "needs wake.tokenFile or wake.tokens, with which peers are asked".to_owned());
     }
-    let mutual = mutual(listen, allowed_sans, settings).map_err(|(key, text)| note(key, text)).ok();
+    let mutual = mutual(listen, allowed_sans, beside).map_err(|(key, text)| note(key, text)).ok();
     match Keys::open(files) {
         Ok(keys) => Some(Wake { keys: Arc::new(keys), namespaces, mutual: mutual?, peers }),
         Err(problems) => {
@@ -73,14 +80,14 @@ pub(super) fn resolve(
 fn mutual(
     listen: Option<String>,
     allowed_sans: Vec<String>,
-    settings: &Settings,
+    beside: Beside,
 ) -> Result<Option<Mutual>, (&'static str, String)> {
     let Some(text) = listen else {
         let alone = "needs wake.listen, where callers show a certificate".to_owned();
         return if allowed_sans.is_empty() { Ok(None) } else { Err(("wake.allowedSans", alone)) };
     };
     let listen = address(&text).map_err(|problem| ("wake.listen", problem))?;
-    if !settings.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some()) {
+    if !beside.verified {
         let text = "needs tls with clientCaFile, which makes callers show a certificate";
         return Err(("wake.listen", text.to_owned()));
     }
@@ -89,7 +96,7 @@ fn mutual(
                     to wake";
         return Err(("wake.allowedSans", text.to_owned()));
     }
-    for (key, taken) in [("listen", settings.listen), ("httpListen", settings.http_listen)] {
+    for (key, taken) in [("listen", beside.listen), ("httpListen", beside.http_listen)] {
         if overlap(listen, taken) {
             return Err(("wake.listen", format!("{listen} is taken by {key} {taken}")));
         }
