@@ -228,7 +228,7 @@ mod tests {
         check_asked(&[0, 10], &renewed);
         let for_ever: Vec<u64> = (0..40).collect();
         let ticks: Vec<_> =
-            (0..40).map(|minute| (minute, ZERO, minute < 30 || minute >= 35)).collect();
+            (0..40).map(|minute| (minute, ZERO, !(30..35).contains(&minute))).collect();
         check_asked(&for_ever, &ticks);
         check_asked(&[0], &[(0, ZERO, true), (1, SERVES, false), (2, ZERO, false)]);
         let leaves = Sight { leaving: true, ..SERVES };
