@@ -33,6 +33,8 @@ struct Plan {
     wakes: usize,
     /// Between the begins of two wakes.
     pace: Duration,
+    /// Calls without a token.
+    refused: usize,
 }
 
 /// Callers that open streams.
@@ -127,6 +129,31 @@ async fn run(plan: Plan) {
     println!("{} wakes in {seconds:.1} s, ms           p50     p90     p99     max", took.len());
     show("until the stream said true", took.iter().map(|it| it.0).collect());
     show("until the call was answered", took.iter().map(|it| it.1).collect());
+    refused(&child, &client, plan.refused).await;
+}
+
+/// What a call without a token costs the server.
+async fn refused(child: &Child, client: &reqwest::Client, calls: usize) {
+    let (clock, before) = (Clock::system(), child.processor_seconds());
+    let url = format!("http://{}/wake/team-0/llm-0", child.http);
+    let callers = (0..OPENERS).map(|_| {
+        let (client, url) = (client.clone(), url.clone());
+        tokio::spawn(async move {
+            for _ in 0..calls / OPENERS {
+                let response = client.post(&url).bearer_auth("wrong").send().await.unwrap();
+                assert_eq!(response.status().as_u16(), 401);
+            }
+        })
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
+    }
+    let (seconds, used) = (clock.elapsed().as_secs_f64(), child.processor_seconds() - before);
+    let each = used * 1e6 / f64::from(u32::try_from(calls).unwrap());
+    println!(
+        "{calls} calls without a token in {seconds:.1} s: {each:.0} us of processor time each"
+    );
+    println!("  (ticks of that time included)");
 }
 
 fn show(what: &str, mut took: Vec<Duration>) {
@@ -140,8 +167,9 @@ fn main() {
     if std::env::args().nth(1).as_deref() == Some(server::WORD) {
         return server::serve();
     }
-    let full = Plan { scalers: 10_000, wakes: 2_000, pace: Duration::from_millis(20) };
-    let short = Plan { scalers: 20, wakes: 10, pace: Duration::from_millis(5) };
+    let full =
+        Plan { scalers: 10_000, wakes: 2_000, pace: Duration::from_millis(20), refused: 64_000 };
+    let short = Plan { scalers: 20, wakes: 10, pace: Duration::from_millis(5), refused: 64 };
     let plan = if std::env::args().any(|arg| arg == "--bench") { full } else { short };
     tokio::runtime::Runtime::new().unwrap().block_on(run(plan));
 }

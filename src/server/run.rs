@@ -143,7 +143,7 @@ pub async fn run(
     let listeners = Listeners { grpc: grpc.0, http: http.0, wake: mutual.map(|it| it.0) };
     let mut running = start(&settings, &clock, scrape, listeners)?;
     running.readiness.set(Phase::Ready);
-    notes::at_ready(&settings, bound.grpc, bound.http);
+    notes::at_ready(&settings, (bound.grpc, bound.http), bound.wake);
     on_ready(bound);
     tokio::select! {
         () = shutdown.cancelled() => {
