@@ -17,6 +17,7 @@ mod progress;
 mod score;
 mod serve;
 mod top;
+mod wake;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,6 +70,9 @@ enum Command {
     /// Show all scalers of a running server, a row each
     #[command(after_help = exit::HELP)]
     Top(top::Args),
+    /// Ask a running server to wake a workload that sleeps
+    #[command(after_help = after_wake())]
+    Wake(wake::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Top(args) => top::run(&args),
+        Command::Wake(args) => wake::run(&args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     };
     let exit = result.unwrap_or_else(|error| {
@@ -119,6 +124,10 @@ fn after_backtest() -> String {
 
 fn after_explain() -> String {
     format!("{}\n\n{}", explain::EXAMPLES, exit::HELP)
+}
+
+fn after_wake() -> String {
+    format!("{}\n\n{}", wake::EXAMPLES, exit::HELP)
 }
 
 fn after_score() -> String {

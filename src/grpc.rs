@@ -24,7 +24,7 @@ mod stream;
 
 mod service;
 
-mod peer;
+pub(crate) mod peer;
 
 pub mod tls;
 

@@ -1,23 +1,26 @@
 //! What people and probes look at: health, metrics, the API and a plain page.
 //!
 //! Given a listener and where reports, metrics and readiness come from ([`App`]), promises bounded
-//! work for whoever connects: sizes, times and counts are capped, everything is read-only, every
+//! work for whoever connects: sizes, times and counts are capped, everything but a wake is read-only, every
 //! string from outside is escaped. Who may connect is left to the token and the network.
 
 mod api;
 mod app;
 mod error;
 mod guard;
-mod listen;
 mod one;
 mod page;
 mod probes;
-mod router;
 mod token;
 
+pub mod wake;
+
+mod listen;
+mod router;
+
 pub use app::{App, Ask, Found, Phase, Readiness, Reports};
-pub use listen::serve;
-pub use router::router;
+pub use listen::{serve, serve_mutual};
+pub use router::{router, wakes_only};
 pub use token::{BadToken, Token};
 
 #[cfg(test)]
@@ -83,7 +86,7 @@ mod tests {
     }
 
     async fn ask(app: App, request: Request<Body>) -> (StatusCode, axum::http::HeaderMap, String) {
-        let (head, body) = router(app).oneshot(request).await.unwrap().into_parts();
+        let (head, body) = router(app, None).oneshot(request).await.unwrap().into_parts();
         let body = to_bytes(body, 1 << 20).await.unwrap();
         (head.status, head.headers, String::from_utf8(body.to_vec()).unwrap())
     }

@@ -19,7 +19,10 @@ mod world;
 mod handle;
 mod keep;
 mod room;
+mod shared;
+mod unseen;
 
+mod desk;
 mod tick;
 
 mod teach;
@@ -28,22 +31,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::clock::Clock;
+use crate::engine::decision::Decision;
 use crate::engine::units::Timestamp;
+use crate::scaler::desk::Desk;
 use crate::scaler::keep::Past;
 use crate::scaler::reference::Key;
 use crate::scaler::room::{Admission, Known, Room};
+use crate::scaler::shared::Shared;
 use crate::scaler::teach::Teacher;
-use crate::scaler::tick::{Shared, Ticker};
+use crate::scaler::tick::Ticker;
+use crate::scaler::unseen::Unseen;
 use crate::source::Sources;
 use crate::spec::{Limits, Spec};
 use crate::store::Store;
 
+pub use desk::{Held, Woken};
 pub use handle::{Activity, OpenStream, Scaler, Seen, Unanswered};
 pub use metrics::Metrics;
 pub use past::Learning;
@@ -54,6 +62,9 @@ pub use world::{Live, Observe, World};
 /// takes 0.7 s, and few enough sockets and pages for a small machine.
 const OBSERVATIONS_MAX: usize = 512;
 
+/// How long a wake waits for the tick that decides upon it, where only a tick can.
+const WAKE_MAX: Duration = Duration::from_millis(900);
+
 /// How long the ticks may take to end; they only have to be dropped.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -61,6 +72,8 @@ const END_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Registry {
     shared: Arc<Shared>,
+    /// Wakes of scalers that are not there yet.
+    unseen: Unseen,
     clock: Clock,
     ending: CancellationToken,
     tasks: TaskTracker,
@@ -96,6 +109,17 @@ impl Registry {
         Arc::new(Self::made(world, clock, limits, None))
     }
 
+    /// The same, ticking on `runtime` as [`Self::ticking_on`] does.
+    #[must_use]
+    pub fn in_world_on(
+        runtime: Handle,
+        world: Arc<dyn World>,
+        clock: Clock,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Arc::new(Self { runtime: Some(runtime), ..Self::made(world, clock, limits, None) })
+    }
+
     /// The same, keeping what its scalers know in `store`.
     #[must_use]
     pub fn keeping(
@@ -124,6 +148,7 @@ impl Registry {
         };
         Self {
             shared: Arc::new(shared),
+            unseen: Unseen::default(),
             clock,
             ending: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -157,6 +182,35 @@ impl Registry {
     #[must_use]
     pub fn named(&self, namespace: &str, name: &str) -> Vec<Arc<Scaler>> {
         self.shared.room.named(namespace, name)
+    }
+
+    /// Has a scaled object woken, all of its triggers; `None` when there is none of that name. A sleeping
+    /// one is active when this returns; one that has not decided yet within 0.9 s, or with a later tick.
+    pub async fn wake(&self, namespace: &str, name: &str) -> Option<Woken> {
+        let scalers = self.named(namespace, name);
+        let woken = scalers.iter().map(|scaler| {
+            let desk = Desk { shared: &self.shared, scaler };
+            (desk.wake(), scaler)
+        });
+        let (mut woken, scaler) = woken.min_by_key(|(woken, _)| rank(woken))?;
+        if let Woken::Held(held) = &mut woken
+            && !held.active
+        {
+            let mut told = scaler.watch();
+            let active = |told: &Option<Arc<Decision>>| {
+                told.as_deref().and_then(Decision::active) == Some(true)
+            };
+            held.active =
+                matches!(tokio::time::timeout(WAKE_MAX, told.wait_for(active)).await, Ok(Ok(_)));
+        }
+        Some(woken)
+    }
+
+    /// Remembers a wake of a scaled object that is not there, in case KEDA asks for it soon.
+    pub fn expect_wake(&self, namespace: &str, name: &str) {
+        if reference::are_names(namespace, name) {
+            self.unseen.note(namespace, name, self.clock.now());
+        }
     }
 
     /// What the registry counts.
@@ -195,10 +249,13 @@ impl Registry {
                 return Err(Refused::Metadata(faults));
             }
         };
-        let Past { memory, told_until, decision } = self.inherit(&key, &spec);
+        let Past { mut memory, told_until, decision } = self.inherit(&key, &spec);
+        if let Some(at) = self.unseen.of(&key.namespace, &key.name, self.clock.now()) {
+            memory.wake.ask(at);
+        }
         let observer = self.shared.world.observer(&spec.target);
-        let (publisher, latest) = watch::channel(decision.map(Arc::new));
-        let scaler = Arc::new(Scaler::new(key, spec, memory, self.clock.clone(), latest));
+        let decision = decision.map(Arc::new);
+        let scaler = Arc::new(Scaler::new(key, spec, memory, self.clock.clone(), decision));
         if let Some(decision) = scaler.latest() {
             scaler.note_decision(&decision);
         }
@@ -206,7 +263,7 @@ impl Registry {
             Admission::Already(scaler) => Ok(scaler),
             Admission::In(scaler, gate) => {
                 let shared = Arc::clone(&self.shared);
-                let ticker = Ticker::new(shared, Arc::clone(&scaler), gate, publisher, observer);
+                let ticker = Ticker::new(shared, Arc::clone(&scaler), gate, observer);
                 let teacher = Teacher::of(Arc::clone(&self.shared), Arc::clone(&scaler));
                 self.spawn(&scaler, ticker, (teacher, told_until));
                 Ok(scaler)
@@ -277,5 +334,15 @@ impl Registry {
             Some(runtime) => self.tasks.spawn_on(life, runtime),
             None => self.tasks.spawn(life),
         };
+    }
+}
+
+/// Of several triggers of one scaled object KEDA takes the largest, so the best outcome counts.
+const fn rank(woken: &Woken) -> u8 {
+    match woken {
+        Woken::Held(Held { active: true, .. }) => 0,
+        Woken::Held(_) => 1,
+        Woken::BacksOff { .. } => 2,
+        Woken::Refused(_) => 3,
     }
 }

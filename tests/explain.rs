@@ -62,7 +62,7 @@ async fn run(args: &[&str], token: Option<&str>) -> Output {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let end = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, router(app(token)), end.clone()));
+    let server = tokio::spawn(serve(listener, router(app(token), None), end.clone()));
     let output = prescale(args, Some(&url)).await;
     end.cancel();
     drop(server.await);

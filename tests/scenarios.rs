@@ -2,8 +2,8 @@
 //! file's diff is the review. `UPDATE_GOLDEN=1 cargo test --test scenarios` rewrites them.
 //!
 //! A line is `# comment`, `setup key=value ..`, `<time> key=value ..`, `<time> restart-memory`,
-//! `<time> show` or `<time> end`. The engine ticks every 15 s; a line is printed whenever state,
-//! count or activity change, and at `show`.
+//! `<time> ask` (`POST /wake`), `<time> show` or `<time> end`. The engine ticks every 15 s; a line is
+//! printed whenever state, count or activity change, and at `show`.
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
 #[path = "scenarios/world.rs"]
@@ -227,6 +227,7 @@ impl Run {
                 ("show", None) => {
                     print(&mut self.out, self.elapsed, self.decision.as_ref().unwrap());
                 }
+                ("ask", None) => self.memory.wake.ask(self.world.now),
                 ("end", None) => {}
                 _ => panic!("unknown word {word}"),
             }

@@ -14,8 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use prescale::clock::Clock;
 use prescale::grpc::tls::TlsFiles;
 use prescale::grpc::transport::{Error, Options, serve};
+use prescale::server::config::{Overrides, Settings};
+use prescale::server::spawn;
+use prescale::source::config::ScrapePolicy;
 use prescale::spec::Limits;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::ClientConfig;
@@ -23,6 +27,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use served::{Client, Served, message};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -292,4 +297,61 @@ async fn files_that_cannot_be_used_are_named_at_start() {
         let Error::Tls(error) = error else { panic!("{error}") };
         assert_eq!(error.to_string(), text);
     }
+}
+
+/// `POST path` over TLS; the status, or why there is no connection.
+async fn post(
+    address: std::net::SocketAddr,
+    mut config: ClientConfig,
+    path: &str,
+) -> Result<u16, std::io::Error> {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let socket = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+    let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    Ok(answer.split(' ').nth(1).unwrap_or_default().parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_certificate_with_an_allowed_name_stands_for_a_token_for_wakes() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let files = Files::new(&authority);
+    let path = |name: &str| files.path(name).display().to_string();
+    let text = format!(
+        "listen: 127.0.0.1:0\nhttpListen: 127.0.0.1:0\n\
+         tls: {{certFile: {}, keyFile: {}, clientCaFile: {}, allowedSans: [keda]}}\n\
+         wake: {{listen: '127.0.0.1:0', allowedSans: [gateway], namespaces: [team-a]}}\n",
+        path("cert.pem"),
+        path("key.pem"),
+        path("ca.pem")
+    );
+    std::fs::write(files.path("config.yaml"), text).unwrap();
+    let file = files.path("config.yaml");
+    let settings = Settings::load(Some(&file), Overrides::default()).unwrap();
+    let shutdown = CancellationToken::new();
+    let started = spawn(settings, Clock::system(), ScrapePolicy::default(), shutdown.clone()).await;
+    let (bound, server) = started.unwrap();
+    let address = bound.wake.unwrap();
+    let (gateway, keda) = (authority.sign("gateway", None), authority.sign("keda", None));
+    let forged = stranger.sign("gateway", None);
+    // 404: allowed, but KEDA has asked for no scaler yet.
+    let rows = [
+        (Some(&gateway), "/wake/team-a/llama", Some(404)),
+        (Some(&gateway), "/wake/team-b/llama", Some(403)),
+        (Some(&keda), "/wake/team-a/llama", Some(401)),
+        (Some(&gateway), "/api/v1/scalers", Some(404)),
+        (Some(&forged), "/wake/team-a/llama", None),
+        (None, "/wake/team-a/llama", None),
+    ];
+    for (number, (pair, path, status)) in rows.into_iter().enumerate() {
+        let told = post(address, config(&authority, pair), path).await.ok();
+        assert_eq!(told, status, "row {number}: {path}");
+    }
+    shutdown.cancel();
+    server.await.unwrap().unwrap();
 }

@@ -1,13 +1,13 @@
-//! Asks a running server's HTTP API, for `explain` and `top`.
+//! Asks a running server's HTTP API, for `explain`, `top` and `wake`.
 //!
 //! Promises one clear error when it does not answer, or not as prescale would, and bounded time and
 //! size. What the answer means is left to the commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::runtime::Builder;
 
@@ -53,6 +53,28 @@ pub(super) fn with<T>(
     runtime.context("failed to start the runtime")?.block_on(ask(server))
 }
 
+/// The token in the file given as `--token-file`.
+pub(super) fn token(path: &Path) -> anyhow::Result<String> {
+    let read = || -> std::io::Result<String> {
+        let mut text = String::new();
+        let file = std::fs::File::open(path)?;
+        std::io::Read::read_to_string(&mut std::io::Read::take(file, TOKEN_BYTES_MAX), &mut text)?;
+        Ok(text.trim().to_owned())
+    };
+    read().map_err(|why| {
+        Usage(format!("--token-file {}: failed to read: {}", path.display(), why.kind())).into()
+    })
+}
+
+/// `NAMESPACE/NAME` in its parts.
+pub(super) fn named(scaler: &str) -> anyhow::Result<(&str, &str)> {
+    let whole = |part: &str| !part.is_empty() && !part.contains('/');
+    scaler
+        .split_once('/')
+        .filter(|(a, b)| whole(a) && whole(b))
+        .ok_or_else(|| Usage(format!("{scaler:?} must be NAMESPACE/NAME, team-a/llama")).into())
+}
+
 /// A server to ask.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -64,29 +86,20 @@ pub(super) struct Server {
 impl Server {
     fn open(at: &At) -> anyhow::Result<Self> {
         let At { server, token_file } = at;
+        Self::at(server, token_file.as_deref().map(token).transpose()?)
+    }
+
+    /// The server at a URL, asked with this token.
+    pub(super) fn at(server: &str, token: Option<String>) -> anyhow::Result<Self> {
         let usage = |text: String| anyhow::Error::from(Usage(text));
         let wrong = || usage(format!("--server {server:?} must be a URL, http://127.0.0.1:8080"));
         let base = Url::parse(server).map_err(|_| wrong())?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             return Err(wrong());
         }
-        let token = token_file.as_ref().map(|path| {
-            let read = || -> std::io::Result<String> {
-                let mut text = String::new();
-                let file = std::fs::File::open(path)?;
-                std::io::Read::read_to_string(
-                    &mut std::io::Read::take(file, TOKEN_BYTES_MAX),
-                    &mut text,
-                )?;
-                Ok(text.trim().to_owned())
-            };
-            read().map_err(|why| {
-                usage(format!("--token-file {}: failed to read: {}", path.display(), why.kind()))
-            })
-        });
         let client = Client::builder().no_proxy().timeout(TIMEOUT).build();
         let client = client.context("failed to make an HTTP client")?;
-        Ok(Self { client, base, token: token.transpose()? })
+        Ok(Self { client, base, token })
     }
 
     /// The JSON at these segments of a path with this query.
@@ -98,7 +111,20 @@ impl Server {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.get(url);
+        self.answer(self.client.get(url), "httpTokenFile").await
+    }
+
+    /// The JSON that `POST /wake/NAMESPACE/NAME` is answered with.
+    pub(super) async fn wake(&self, namespace: &str, name: &str) -> anyhow::Result<Value> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(["wake", namespace, name]);
+        }
+        self.answer(self.client.post(url), "wake.tokenFile").await
+    }
+
+    /// The JSON of an answer; `key` names the token that it may want.
+    async fn answer(&self, mut request: RequestBuilder, key: &str) -> anyhow::Result<Value> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -107,9 +133,9 @@ impl Server {
         let body = self.body(response).await?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, json) {
-            (StatusCode::OK, Some(json)) => Ok(json),
+            (StatusCode::OK | StatusCode::ACCEPTED, Some(json)) => Ok(json),
             (StatusCode::UNAUTHORIZED, _) => Err(Unanswered(format!(
-                "{} asks for a token: give --token-file with the one of its httpTokenFile",
+                "{} asks for a token: give --token-file with the one of its {key}",
                 self.base
             ))
             .into()),

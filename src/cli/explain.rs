@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::ask::{self, At};
-use crate::cli::exit::{Exit, Usage};
+use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::report::one_line;
 
@@ -54,11 +54,7 @@ struct Line {
 /// Prints the explanation.
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let Args { scaler, trigger, at, output } = args;
-    let Some((namespace, name)) = scaler.split_once('/').filter(|(a, b)| whole(a) && whole(b))
-    else {
-        let text = format!("{scaler:?} must be NAMESPACE/NAME, team-a/llama");
-        return Err(Usage(text).into());
-    };
+    let (namespace, name) = ask::named(scaler)?;
     let query: Vec<(&str, &str)> = trigger.iter().map(|it| ("trigger", it.as_str())).collect();
     let json =
         ask::with(at, async |server| server.get(&["scalers", namespace, name], &query).await)?;
@@ -68,10 +64,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     stdout().write_all(text.as_bytes()).context("failed to write the result")?;
     Ok(Exit::Done)
-}
-
-fn whole(part: &str) -> bool {
-    !part.is_empty() && !part.contains('/')
 }
 
 /// A topic is named once; its lines stand below each other.

@@ -36,6 +36,8 @@ pub fn decide(case: &Case<'_>, facts: &Facts, memory: &mut Memory) -> Decision {
     let want = want.map(|want| want.max(facts.floors.replicas()));
     reasons.extend(facts.floors.reasons());
     reasons.extend(case.plan.reason(case.need.up));
+    let allowed = tell::max_replicas(case.setup, case.observation) > 0;
+    reasons.extend(facts.asked.filter(|_| allowed).map(|age| Reason::Asked { age }));
     let current = case.signals.supply.current;
     let unmasked = match want {
         Some(want) => {
@@ -85,11 +87,11 @@ fn wanted(
             if let Some(age) = facts.age.filter(|age| *age > facts.fresh_limit) {
                 reasons.push(Reason::Stale { age });
             }
-            Some(held(case, memory, reasons))
+            Some(held(case, facts, memory, reasons))
         }
         State::Waking => Some(woken(case, facts, memory, reasons)),
         State::Asleep | State::AsleepBlind => {
-            reasons.push(asleep(state, case, memory));
+            reasons.push(asleep(state, case, facts, memory));
             reasons.extend((!facts.sees_zero).then_some(Reason::NoWakePath));
             Some(0)
         }
@@ -121,13 +123,13 @@ fn floored(
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
 /// reading goes into the down-window, so that the way down knows of it once data is complete.
-fn held(case: &Case<'_>, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 {
+fn held(case: &Case<'_>, facts: &Facts, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 {
     let current = case.signals.supply.current;
     let last = memory.last.or(current).unwrap_or(0);
     let need = case.need.up;
     // Pods that answer outweigh a count of zero, except where zero was wanted: those are leaving.
     let answering = case.signals.supply.read > 0 && memory.last != Some(0);
-    let someone = u32::from(current != Some(0) || answering);
+    let someone = u32::from(current != Some(0) || answering || facts.asked.is_some());
     let want = last.max(need).max(someone);
     reasons.push(Reason::Held { replicas: last });
     if need > last {
@@ -155,9 +157,9 @@ fn woken(case: &Case<'_>, facts: &Facts, memory: &Memory, reasons: &mut Vec<Reas
     before.max(case.need.up).max(1)
 }
 
-fn asleep(state: State, case: &Case<'_>, memory: &Memory) -> Reason {
+fn asleep(state: State, case: &Case<'_>, facts: &Facts, memory: &Memory) -> Reason {
     let wanted = case.need.up.max(1);
-    let asked = case.signals.outside.activation > case.setup.activation;
+    let asked = case.signals.outside.activation > case.setup.activation || facts.asked.is_some();
     if asked && tell::max_replicas(case.setup, case.observation) == 0 {
         return Reason::Limited { limit: Limit::ScheduledMax, wanted, allowed: 0 };
     }

@@ -143,15 +143,19 @@ impl Decision {
     /// Whether more than zero replicas are wanted; `None` when there is no number. Cold with
     /// replicas running, with demand seen outside of the pods or with a floor by the calendar is
     /// active: data that never came is no reason to stop them, and none to leave the demand waiting.
+    /// So is any refusal while somebody asks for a wake: KEDA starts a first replica on that, and
+    /// keeps any other count.
     #[must_use]
     pub fn active(&self) -> Option<bool> {
         let running = self.current.is_some_and(|current| current > Replicas::ZERO);
         let asks =
             |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Scheduled { .. });
-        let asked = self.reasons.iter().any(asks);
+        let shows = self.reasons.iter().any(asks);
+        let asked = self.reasons.iter().any(|reason| matches!(reason, Reason::Asked { .. }));
+        let cold = self.state == State::Cold;
         match &self.verdict {
             Verdict::Scale { active, .. } => Some(*active),
-            Verdict::Refuse(_) if self.state == State::Cold && (running || asked) => Some(true),
+            Verdict::Refuse(_) if asked || cold && (running || shows) => Some(true),
             Verdict::Refuse(_) => None,
         }
     }

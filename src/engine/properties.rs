@@ -1,12 +1,16 @@
 //! Properties of the whole step, over arbitrary worlds: within limits, no NaN out, never lowered
 //! blindly, never down inside the window, more demand never fewer replicas, same input same bytes.
 
+#[cfg(test)]
+mod ticks;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use crate::engine::calendar::{Bound, Calendar, Entry, Rule};
 use crate::engine::capacity::Capacity;
+use crate::engine::decide::max_replicas;
 use crate::engine::decision::{Decision, Reason, Verdict};
 use crate::engine::invariants::violations;
 use crate::engine::numeric::replicas_ceil;
@@ -20,6 +24,8 @@ use crate::engine::setup::{
 };
 use crate::engine::step::{Memory, step};
 use crate::engine::units::{Ratio, Replicas, Timestamp};
+
+use ticks::{Pod, Tick, calm, wild};
 
 const TICK: Duration = Duration::from_secs(15);
 const WINDOW: Duration = Duration::from_mins(3);
@@ -78,98 +84,6 @@ fn always(min: Option<u32>, max: Option<u32>) -> Calendar {
     Calendar::new(vec![Entry { zone: chrono_tz::Tz::UTC, rule }])
 }
 
-/// One pod as generated: phase, values of its gauges and counters, missing ones absent.
-#[derive(Debug, Clone)]
-struct Pod {
-    phase: Phase,
-    gauges: Vec<(Role, Option<f64>)>,
-    per_second: f64,
-}
-
-/// One tick as generated.
-#[derive(Debug, Clone)]
-struct Tick {
-    pods: Vec<Pod>,
-    spec: Option<u32>,
-    held: Option<f64>,
-    own: Option<f64>,
-    partial: bool,
-}
-
-fn any_bits() -> BoxedStrategy<f64> {
-    prop_oneof![any::<u64>().prop_map(f64::from_bits), 0.0..100.0_f64, Just(0.0), Just(f64::NAN)]
-        .boxed()
-}
-
-fn sane() -> BoxedStrategy<f64> {
-    prop_oneof![0.0..60.0_f64, Just(0.0)].boxed()
-}
-
-fn phase() -> impl Strategy<Value = Phase> {
-    prop_oneof![
-        6 => Just(Phase::Ready),
-        1 => Just(Phase::Pending),
-        1 => Just(Phase::Loading),
-        1 => Just(Phase::Unready),
-        1 => Just(Phase::Unknown),
-    ]
-}
-
-fn pod(
-    phase: impl Strategy<Value = Phase>,
-    value: BoxedStrategy<f64>,
-    share: BoxedStrategy<f64>,
-    gaps: bool,
-) -> impl Strategy<Value = Pod> {
-    let maybe = |value: &BoxedStrategy<f64>| match gaps {
-        true => proptest::option::weighted(0.9, value.clone()).boxed(),
-        false => value.clone().prop_map(Some).boxed(),
-    };
-    (phase, maybe(&value), maybe(&value), maybe(&share), maybe(&share), value).prop_map(
-        |(phase, waiting, running, kv, gpu, per_second)| Pod {
-            phase,
-            gauges: vec![
-                (Role::Waiting, waiting),
-                (Role::Running, running),
-                (Role::KvUsage, kv),
-                (Role::GpuUtilization, gpu),
-            ],
-            per_second,
-        },
-    )
-}
-
-/// Anything at all: every bit pattern, every phase, everything possibly absent.
-fn wild() -> impl Strategy<Value = Vec<Tick>> {
-    let pods = proptest::collection::vec(pod(phase(), any_bits(), any_bits(), true), 0..5);
-    let tick = (
-        pods,
-        proptest::option::of(0..50_u32),
-        proptest::option::of(any_bits()),
-        proptest::option::of(any_bits()),
-        proptest::bool::weighted(0.1),
-    );
-    let tick =
-        tick.prop_map(|(pods, spec, held, own, partial)| Tick { pods, spec, held, own, partial });
-    proptest::collection::vec(tick, 1..8)
-}
-
-/// Three ready pods, everything known, loads as they come.
-fn calm(ticks: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Tick>> {
-    let pods = proptest::collection::vec(
-        pod(Just(Phase::Ready), sane(), (0.0..1.0_f64).boxed(), false),
-        3,
-    );
-    let tick = (pods, 0.0..30.0_f64).prop_map(|(pods, own)| Tick {
-        pods,
-        spec: Some(3),
-        held: Some(0.0),
-        own: Some(own),
-        partial: false,
-    });
-    proptest::collection::vec(tick, ticks)
-}
-
 fn family() -> impl Strategy<Value = Family> {
     prop_oneof![3 => Just(Family::Llm), 1 => Just(Family::Gpu), 1 => Just(Family::Custom)]
 }
@@ -221,10 +135,17 @@ fn play(setup: &Setup, ticks: &[Tick]) -> (Vec<Decision>, Memory) {
     let (mut memory, mut decisions) = (Memory::default(), Vec::new());
     for until in 1..=ticks.len() {
         let observation = observe(&ticks[..until]);
+        let asked = ticks[until - 1].asked;
+        if asked {
+            memory.wake.ask(observation.at);
+        }
         let before = memory.clone();
         let next = step(setup, &observation, memory);
         let broken = violations(setup, &observation, &before, &next.decision);
         assert!(broken.is_empty(), "{broken:?} in {:#?}", next.decision);
+        let may = max_replicas(setup, &observation) > 0;
+        let heard = !may || next.decision.active() != Some(false);
+        assert!(!asked || heard, "asked and not heard: {:#?}", next.decision);
         memory = next.memory;
         decisions.push(next.decision);
     }
@@ -377,6 +298,7 @@ fn learned(more: usize, spoil: impl Fn(usize, &mut Observation)) -> Capacity {
         held: Some(0.0),
         own: None,
         partial: false,
+        asked: false,
     };
     let ticks: Vec<Tick> = (0..12 + more).map(|_| tick()).collect();
     let setup = setup(Family::Llm, false, false);

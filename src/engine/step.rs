@@ -88,6 +88,8 @@ impl Memory {
             .all_demand(setup)
             .filter(|_| fresh)
             .map(|demand| demand <= 0.0 && signals.supply.loading == 0);
+        // Whoever asked for a pod will use it: it stays for a whole idle window from then on.
+        let idle = if facts.asked.is_some() { Some(false) } else { idle };
         self.idle.note(idle, signals.fresh.now, setup.tick);
     }
 

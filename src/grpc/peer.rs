@@ -21,8 +21,8 @@ impl Peer {
     /// The peer with this certificate, first of its chain, where `allowed` names are asked for;
     /// an empty list asks for none.
     pub(crate) fn of(certificate: Option<&CertificateDer<'_>>, allowed: &[String]) -> Self {
-        let named = certificate.is_some_and(|certificate| has_name(certificate, allowed));
-        Self { allowed: allowed.is_empty() || named }
+        let named = certificate.and_then(|certificate| name_of(certificate, allowed));
+        Self { allowed: allowed.is_empty() || named.is_some() }
     }
 }
 
@@ -36,21 +36,19 @@ pub(crate) fn check(request: Request<()>, metrics: &Metrics) -> Result<Request<(
     Err(Status::permission_denied("client certificate: none of its names is in tls.allowedSans"))
 }
 
-/// Whether a DNS name (in any case) or a URI (exactly) of the certificate is among `allowed`. A
+/// The DNS name (in any case) or URI (exactly) of the certificate that is among `allowed`. A
 /// certificate that cannot be read has no name.
-fn has_name(certificate: &CertificateDer<'_>, allowed: &[String]) -> bool {
-    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else {
-        return false;
-    };
-    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-    names.value.general_names.iter().any(|name| is_allowed(name, allowed))
+pub(crate) fn name_of(certificate: &CertificateDer<'_>, allowed: &[String]) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| is_allowed(name, allowed)).cloned()
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "other kinds of names identify nobody here")]
-fn is_allowed(name: &GeneralName<'_>, allowed: &[String]) -> bool {
+fn is_allowed<'a>(name: &GeneralName<'_>, allowed: &'a [String]) -> Option<&'a String> {
     match name {
-        GeneralName::DNSName(dns) => allowed.iter().any(|it| it.eq_ignore_ascii_case(dns)),
-        GeneralName::URI(uri) => allowed.iter().any(|it| it == uri),
-        _ => false,
+        GeneralName::DNSName(dns) => allowed.iter().find(|it| it.eq_ignore_ascii_case(dns)),
+        GeneralName::URI(uri) => allowed.iter().find(|it| it == uri),
+        _ => None,
     }
 }

@@ -1,8 +1,8 @@
 //! Errors as people and programs get them: a status and one JSON object.
 
 use axum::Json;
-use axum::http::StatusCode;
 use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tower::BoxError;
@@ -39,8 +39,10 @@ pub(super) async fn not_found() -> Failure {
 }
 
 /// A method that a path does not have.
-pub(super) async fn not_allowed() -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD")
+pub(super) async fn not_allowed(uri: Uri) -> Failure {
+    let wakes = uri.path().starts_with("/wake/");
+    let text = if wakes { "only POST" } else { "only GET and HEAD" };
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, text)
 }
 
 /// What the limits say: too slow, or too many at once.

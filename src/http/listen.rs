@@ -1,16 +1,26 @@
-//! The listener: connections in, each with its bounds, and their end.
+//! The listeners: connections in, each with its bounds, and their end. On one of them callers show a
+//! certificate, and whoever has an allowed name in it is known by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+
+use crate::clock::Clock;
+use crate::grpc::tls::{self, Loaded, TlsFiles};
+use crate::grpc::{self, peer};
+use crate::http::wake::Identity;
 
 /// Open connections: probes, two scrapers, people; a crowd waits in the backlog.
 const CONNECTIONS: usize = 256;
@@ -30,15 +40,52 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request.
 const HEADERS: usize = 64;
 
+/// Time for a TLS handshake: two round trips and a signature.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+
+/// What stands before the requests of a connection.
+#[derive(Debug, Clone)]
+enum Door {
+    Plain,
+    Mutual { loaded: watch::Receiver<Loaded>, allowed_sans: Arc<[String]> },
+}
+
 /// Serves `router` until `ending`; returns when the open connections have ended or 0.8 s have passed.
 pub async fn serve(listener: TcpListener, router: Router, ending: CancellationToken) {
+    accept_all(listener, router, Door::Plain, ending).await;
+}
+
+/// The same to callers with a certificate of `files`' client authority; the files are read again when
+/// they change.
+///
+/// # Errors
+/// When the files cannot be used.
+pub async fn serve_mutual(
+    listener: TcpListener,
+    router: Router,
+    files: TlsFiles,
+    ending: CancellationToken,
+) -> Result<(), tls::Error> {
+    // The gRPC listener counts and shows the same files.
+    let metrics = grpc::Metrics::default();
+    let (publisher, loaded) = watch::channel(tls::load(&files, &metrics).await?);
+    let allowed_sans = Arc::from(files.allowed_sans.clone());
+    let door = Door::Mutual { loaded, allowed_sans };
+    tokio::select! {
+        () = accept_all(listener, router, door, ending) => {}
+        () = tls::reload(files, Clock::system(), publisher, metrics) => {}
+    }
+    Ok(())
+}
+
+async fn accept_all(listener: TcpListener, router: Router, door: Door, ending: CancellationToken) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = ending.cancelled() => break,
             Some(_) = connections.join_next() => {}
             stream = accept(&listener), if connections.len() < CONNECTIONS => {
-                connections.spawn(connection(stream, router.clone(), ending.clone()));
+                connections.spawn(connection(stream, router.clone(), door.clone(), ending.clone()));
             }
         }
     }
@@ -62,7 +109,32 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, ending: CancellationToken) {
+async fn connection(stream: TcpStream, router: Router, door: Door, ending: CancellationToken) {
+    let (loaded, allowed_sans) = match door {
+        Door::Plain => return requests(stream, router, ending).await,
+        Door::Mutual { loaded, allowed_sans } => (loaded, allowed_sans),
+    };
+    let mut config = (*loaded.borrow().config).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let handshake = TlsAcceptor::from(Arc::new(config)).accept(stream);
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, handshake).await else {
+        debug!("TLS handshake failed or took too long");
+        return;
+    };
+    let chain = stream.get_ref().1.peer_certificates();
+    let name = chain.and_then(<[_]>::first).and_then(|it| peer::name_of(it, &allowed_sans));
+    let router = match name {
+        Some(name) => router.layer(Extension(Identity(Arc::from(name)))),
+        None => router,
+    };
+    requests(stream, router, ending).await;
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    ending: CancellationToken,
+) {
     let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()

@@ -1,17 +1,19 @@
 //! Which path is answered by what, and the limits around it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::http::app::App;
 use crate::http::error::{limited, not_allowed, not_found};
 use crate::http::guard::{authorize, harden};
+use crate::http::wake::{Wakes, wake};
 use crate::http::{api, page, probes};
 
 /// Longer than any answer takes, and shorter than a scraper's patience (10 s).
@@ -23,8 +25,11 @@ const CONCURRENCY: usize = 64;
 /// Metrics pages in work at once: two scrapers, twice.
 const CONCURRENCY_METRICS: usize = 4;
 
-/// All paths. Probes are outside of the limits, so that a busy server is not taken for a dead one.
-pub fn router(app: App) -> Router {
+/// Wakes in work at once: each may wait a second or two for its peers, and shares no place with pages.
+const CONCURRENCY_WAKES: usize = 128;
+
+/// All paths; that of wakes where they are configured. Probes are outside of the limits, so that a busy server is not taken for a dead one.
+pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
     let limits = |concurrency| {
         ServiceBuilder::new()
             .layer(HandleErrorLayer::new(limited))
@@ -32,6 +37,7 @@ pub fn router(app: App) -> Router {
             .layer(GlobalConcurrencyLimitLayer::new(concurrency))
             .timeout(TIMEOUT)
     };
+    let waking = |wakes| waking(wakes).layer(limits(CONCURRENCY_WAKES));
     let guarded = Router::new()
         .route("/", get(page::index))
         .route("/scalers/{namespace}/{name}", get(page::scaler))
@@ -46,8 +52,22 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(probes::readyz))
         .merge(metrics)
         .merge(guarded)
+        .with_state(app)
+        .merge(wakes.map(waking).unwrap_or_default())
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(map_response(harden))
-        .with_state(app)
+}
+
+/// Wakes alone, for the listener on which a certificate stands for a token. What is slow or too much
+/// there is bounded by the connections.
+pub fn wakes_only(wakes: Arc<Wakes>) -> Router {
+    waking(wakes)
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(map_response(harden))
+}
+
+fn waking(wakes: Arc<Wakes>) -> Router {
+    Router::new().route("/wake/{namespace}/{name}", post(wake)).with_state(wakes)
 }

@@ -1,6 +1,6 @@
 //! One scaler as others see it: its latest decision, whether that may still be told, and who asks.
 //!
-//! Written to by its tick only; every reader gets the same immutable decision. What an answer looks
+//! Written to by its desk only, one decision at a time; every reader gets the same immutable decision. What an answer looks
 //! like on the wire is left to `crate::grpc`.
 
 use std::fmt;
@@ -78,6 +78,9 @@ pub struct Seen {
     pub workload: WorkloadFacts,
 }
 
+/// Where decisions are told.
+pub(crate) type Publisher = watch::Sender<Option<Arc<Decision>>>;
+
 /// One scaler as others see it.
 pub struct Scaler {
     /// Namespace.
@@ -92,6 +95,8 @@ pub struct Scaler {
     clock: Clock,
     created: Duration,
     decision: watch::Receiver<Option<Arc<Decision>>>,
+    /// Held while a decision is made and told; empty once its ticks have ended.
+    turn: Mutex<Option<Publisher>>,
     pulse: Mutex<Pulse>,
     seen: Mutex<Arc<Seen>>,
     course: Mutex<Course>,
@@ -113,14 +118,15 @@ impl fmt::Debug for Scaler {
 }
 
 impl Scaler {
-    /// A scaler that has just been asked for the first time, and where its decisions come from.
+    /// A scaler that has just been asked for the first time, and what it tells until its first tick.
     pub(crate) fn new(
         key: Key,
         spec: Spec,
         memory: Memory,
         clock: Clock,
-        decision: watch::Receiver<Option<Arc<Decision>>>,
+        decision: Option<Arc<Decision>>,
     ) -> Self {
+        let (publisher, decision) = watch::channel(decision);
         let created = clock.elapsed();
         let pulse = Pulse {
             ticked: None,
@@ -137,6 +143,7 @@ impl Scaler {
             clock,
             created,
             decision,
+            turn: Mutex::new(Some(publisher)),
             pulse: Mutex::new(pulse),
             seen: Mutex::default(),
             course: Mutex::default(),
@@ -239,7 +246,7 @@ impl Scaler {
         self.remembered().1
     }
 
-    /// Changes what the engine remembers (a wake), and has it decided upon at once.
+    /// Changes what the engine remembers, and has the next tick come at once.
     pub fn revise(&self, change: impl FnOnce(&mut Memory)) {
         self.revise_quietly(change);
         self.revised.notify_one();
@@ -260,6 +267,16 @@ impl Scaler {
 
     pub(crate) fn lessons(&self) -> MutexGuard<'_, Lessons> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn to decide: whoever holds it decides and tells, and nobody else meanwhile.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, Option<Publisher>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing more is told: the watch closes.
+    pub(crate) fn close(&self) {
+        drop(self.turn().take());
     }
 
     pub(crate) const fn key(&self) -> &Key {

@@ -106,6 +106,11 @@ fn check(
     Ok(())
 }
 
+/// Whether Kubernetes would take both names.
+pub(crate) fn are_names(namespace: &str, name: &str) -> bool {
+    is_label(namespace) && is_subdomain(name)
+}
+
 /// RFC 1123 label, as Kubernetes takes it for namespaces.
 fn is_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -17,7 +17,7 @@ use crate::engine::units::Timestamp;
 use crate::scaler::handle::Scaler;
 use crate::scaler::keep;
 use crate::scaler::past::Learning;
-use crate::scaler::tick::Shared;
+use crate::scaler::shared::Shared;
 use crate::source::backfill::{self, Cursor, Told};
 
 /// Histories learned at once: each costs a tenth of a second of a core, and ticks come first.

@@ -9,47 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tracing::{debug, error, warn};
 
-use crate::engine::arrived::Minute;
-use crate::engine::decision::Decision;
-use crate::engine::invariants::violations;
 use crate::engine::observation::{Fault, FaultKind, Observation};
-use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
-use crate::scaler::course::Ticked;
+use crate::scaler::desk::Desk;
 use crate::scaler::handle::{Scaler, Unanswered};
-use crate::scaler::keep;
-use crate::scaler::metrics::{Metrics, TickEnd};
+use crate::scaler::metrics::TickEnd;
 use crate::scaler::quarantine::Quarantine;
-use crate::scaler::room::Room;
 use crate::scaler::schedule;
-use crate::scaler::world::{Observe, World};
-use crate::store::Store;
-use crate::telemetry::{Ids, decision_changed};
+use crate::scaler::shared::Shared;
+use crate::scaler::world::Observe;
 
 /// Real time after which an observation is given up. Observers promise to end within their
 /// datasources' timeouts, which are at most 60 s; this is for those that break the promise.
 const OBSERVATION_MAX: Duration = Duration::from_secs(65);
-
-/// Times a tick decides again because its memory was revised meanwhile; each revision is a request
-/// of its own, so a second collision is already rare.
-const REVISIONS_MAX: u32 = 4;
-
-/// What the ticks of all scalers share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) world: Arc<dyn World>,
-    pub(crate) room: Room,
-    pub(crate) metrics: Metrics,
-    /// Observations at once, of all namespaces.
-    pub(crate) gate: Semaphore,
-    /// Histories learned at once.
-    pub(crate) learning: Semaphore,
-    /// Where memories and decisions outlive the process.
-    pub(crate) store: Option<Arc<Store>>,
-}
 
 /// The part of a scaler that ticks.
 #[derive(Debug)]
@@ -57,7 +32,6 @@ pub(crate) struct Ticker {
     shared: Arc<Shared>,
     scaler: Arc<Scaler>,
     namespace_gate: Arc<Semaphore>,
-    publisher: watch::Sender<Option<Arc<Decision>>>,
     observer: Box<dyn Observe>,
     quarantine: Quarantine,
     overdue: bool,
@@ -68,11 +42,10 @@ impl Ticker {
         shared: Arc<Shared>,
         scaler: Arc<Scaler>,
         namespace_gate: Arc<Semaphore>,
-        publisher: watch::Sender<Option<Arc<Decision>>>,
         observer: Box<dyn Observe>,
     ) -> Self {
         let quarantine = Quarantine::default();
-        Self { shared, scaler, namespace_gate, publisher, observer, quarantine, overdue: false }
+        Self { shared, scaler, namespace_gate, observer, quarantine, overdue: false }
     }
 
     /// Ticks until nobody wants the scaler any more. The first tick comes at once and stands for
@@ -99,10 +72,7 @@ impl Ticker {
             return;
         }
         let end = match AssertUnwindSafe(self.decide(target)).catch_unwind().await {
-            Ok((decision, end)) => {
-                self.publish(decision);
-                end
-            }
+            Ok(end) => end,
             Err(_) => {
                 self.fail();
                 TickEnd::panicked
@@ -114,7 +84,7 @@ impl Ticker {
 
     /// The namespace's gate comes first, so that a namespace in which everything hangs holds no
     /// more of the common places than its share.
-    async fn decide(&mut self, target: Timestamp) -> (Decision, TickEnd) {
+    async fn decide(&mut self, target: Timestamp) -> TickEnd {
         let (of_namespace, of_all) = (Arc::clone(&self.namespace_gate), Arc::clone(&self.shared));
         let _namespace_place = of_namespace.acquire().await.ok();
         let _place = of_all.gate.acquire().await.ok();
@@ -122,7 +92,8 @@ impl Ticker {
         let at = schedule::instant(now, target, self.scaler.spec.setup.tick);
         let (observation, end) = self.observe(at).await;
         self.scaler.note_seen(&observation);
-        (self.step(&observation), end)
+        Desk { shared: &self.shared, scaler: &self.scaler }.decide(&observation);
+        end
     }
 
     async fn observe(&mut self, at: Timestamp) -> (Observation, TickEnd) {
@@ -142,79 +113,6 @@ impl Ticker {
         (nothing, TickEnd::overdue)
     }
 
-    /// Decides; again if the memory was revised while it did.
-    fn step(&self, observation: &Observation) -> Decision {
-        let setup = &self.scaler.spec.setup;
-        let mut tries = 0;
-        loop {
-            let (revision, memory) = self.scaler.remembered();
-            let before = memory.clone();
-            let step = self.shared.world.step(setup, observation, memory);
-            tries += 1;
-            if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
-                self.check(observation, &before, &step.decision);
-                self.keep_minute(step.minute);
-                let (foresight, minute) = (&before.foresight, step.minute);
-                let decision = &step.decision;
-                self.scaler.note_course(&Ticked {
-                    setup,
-                    observation,
-                    foresight,
-                    decision,
-                    minute,
-                });
-                return step.decision;
-            }
-        }
-    }
-
-    /// Counts the invariants that a decision breaks. It is told all the same: to stop answering
-    /// would harm more than the one wrong number.
-    fn check(&self, observation: &Observation, before: &Memory, decision: &Decision) {
-        for invariant in violations(&self.scaler.spec.setup, observation, before, decision) {
-            self.shared.metrics.violated(invariant);
-            error!(invariant = invariant.name(), "invariant broken; this is a bug");
-        }
-    }
-
-    /// Readers are woken only when something that is told has changed, be it from an error of ours
-    /// to the decision that stood before it.
-    fn publish(&self, decision: Decision) {
-        let before = self.publisher.borrow().clone();
-        let Scaler { namespace, name, hash8, .. } = &*self.scaler;
-        let ids = Ids { namespace, name, trigger: hash8 };
-        decision_changed(ids, before.as_deref(), &decision);
-        let changed = self.scaler.answer().is_err()
-            || before.is_none_or(|before| tells_other(&before, &decision));
-        self.scaler.note_decision(&decision);
-        let decision = Arc::new(decision);
-        self.keep(&decision);
-        self.publisher.send_if_modified(|latest| {
-            *latest = Some(decision);
-            changed
-        });
-    }
-
-    /// Keeps what arrived in a minute that is over.
-    fn keep_minute(&self, minute: Option<Minute>) {
-        let Some(minute) = minute else { return };
-        self.scaler.lessons().note(minute);
-        if let Some(store) = &self.shared.store {
-            let key = keep::key(self.scaler.key(), &self.scaler.spec);
-            if !store.add_minutes(&key, &[minute]) {
-                debug!("a minute not stored: too much waits to be written");
-            }
-        }
-    }
-
-    /// Hands over what has to outlive the process; before it is told to anybody.
-    fn keep(&self, decision: &Arc<Decision>) {
-        if let Some(store) = &self.shared.store {
-            let key = keep::key(self.scaler.key(), &self.scaler.spec);
-            store.save(key, self.scaler.memory(), Arc::clone(decision));
-        }
-    }
-
     fn fail(&mut self) {
         self.observer = self.shared.world.observer(&self.scaler.spec.target);
         if self.quarantine.note(self.scaler.clock().elapsed()) {
@@ -232,6 +130,7 @@ impl Ticker {
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.room.leave(&self.scaler);
+        self.scaler.close();
     }
 }
 
@@ -243,10 +142,4 @@ async fn next(scaler: &Scaler) -> Timestamp {
         () = clock.sleep_until(target) => target,
         () = scaler.revised() => clock.now(),
     }
-}
-
-fn tells_other(before: &Decision, after: &Decision) -> bool {
-    before.verdict != after.verdict
-        || before.state != after.state
-        || before.serving != after.serving
 }

@@ -2,12 +2,17 @@
 //!
 //! Given the file's text and what the command line says, promises [`Settings`] that cannot be wrong,
 //! or every fault at once, each naming key, value and what is accepted. Unknown keys are refused;
-//! keys of a later version are refused with that word, never ignored. Whether datasources answer is
+//! Whether datasources answer is
 //! left to `crate::source`.
 
+mod address;
 mod error;
 mod file;
+mod wake;
+
 mod settings;
 
+pub use address::address;
 pub use error::Error;
-pub use settings::{Note, Overrides, Settings, Tls, address};
+pub use settings::{Note, Overrides, Settings, Tls};
+pub use wake::{Mutual, Wake};

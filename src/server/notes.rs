@@ -14,8 +14,13 @@ pub(super) fn at_start(settings: &Settings) {
 }
 
 /// Says where the server answers.
-pub(super) fn at_ready(settings: &Settings, grpc: SocketAddr, http: SocketAddr) {
+pub(super) fn at_ready(
+    settings: &Settings,
+    (grpc, http): (SocketAddr, SocketAddr),
+    wake: Option<SocketAddr>,
+) {
     let tls = settings.tls.is_some();
     let datasources = settings.datasources.keys().map(String::as_str).collect::<Vec<_>>().join(",");
-    info!(%grpc, %http, tls, datasources, version = env!("CARGO_PKG_VERSION"), "ready");
+    let wake = wake.map(tracing::field::display);
+    info!(%grpc, %http, wake, tls, datasources, version = env!("CARGO_PKG_VERSION"), "ready");
 }

@@ -15,9 +15,10 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::grpc;
 use crate::grpc::tls::TlsFiles;
+use crate::http::wake::Wakes;
 use crate::http::{self, App, Phase, Readiness};
 use crate::scaler::Registry;
-use crate::server::config::{Settings, Tls};
+use crate::server::config::{Settings, Tls, Wake};
 use crate::server::ticks::Ticks;
 use crate::server::{notes, reports};
 use crate::source::Sources;
@@ -49,6 +50,8 @@ pub struct Bound {
     pub grpc: SocketAddr,
     /// The HTTP address, with its real port.
     pub http: SocketAddr,
+    /// The address for wakes with a certificate, with its real port.
+    pub wake: Option<SocketAddr>,
 }
 
 /// The server could not start, or ended unasked.
@@ -71,6 +74,9 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// The system gives no HTTP client to ask peers with.
+    #[error("failed to make an HTTP client")]
+    Client(#[source] reqwest::Error),
     /// The system gives no threads for ticks.
     #[error("failed to start threads")]
     Threads(#[source] std::io::Error),
@@ -93,6 +99,14 @@ pub enum Error {
 
 /// The outcome of one task.
 type Outcome = (&'static str, Result<(), Box<dyn std::error::Error + Send + Sync>>);
+
+/// Where callers come in.
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    /// For wakes with a certificate.
+    wake: Option<TcpListener>,
+}
 
 /// Everything that runs.
 struct Running {
@@ -121,10 +135,15 @@ pub async fn run(
     notes::at_start(&settings);
     let grpc = listen("listen", settings.listen).await?;
     let http = listen("httpListen", settings.http_listen).await?;
-    let bound = Bound { grpc: grpc.1, http: http.1 };
-    let mut running = start(&settings, &clock, scrape, (grpc.0, http.0))?;
+    let mutual = match settings.wake.as_ref().and_then(|wake| wake.mutual.as_ref()) {
+        Some(mutual) => Some(listen("wake.listen", mutual.listen).await?),
+        None => None,
+    };
+    let bound = Bound { grpc: grpc.1, http: http.1, wake: mutual.as_ref().map(|it| it.1) };
+    let listeners = Listeners { grpc: grpc.0, http: http.0, wake: mutual.map(|it| it.0) };
+    let mut running = start(&settings, &clock, scrape, listeners)?;
     running.readiness.set(Phase::Ready);
-    notes::at_ready(&settings, bound.grpc, bound.http);
+    notes::at_ready(&settings, (bound.grpc, bound.http), bound.wake);
     on_ready(bound);
     tokio::select! {
         () = shutdown.cancelled() => {
@@ -175,8 +194,9 @@ fn start(
     settings: &Settings,
     clock: &Clock,
     scrape: ScrapePolicy,
-    (grpc, http): (TcpListener, TcpListener),
+    listeners: Listeners,
 ) -> Result<Running, Error> {
+    let Listeners { grpc, http, wake } = listeners;
     let sources = Sources::open(&settings.datasources, scrape, clock.clone())?;
     let store = open_store(settings, clock)?;
     let ticks = Ticks::start().map_err(Error::Threads)?;
@@ -192,6 +212,10 @@ fn start(
     if let Some(store) = &store {
         store.metrics().register(metrics.registry_mut());
     }
+    let wake_metrics = http::wake::Metrics::default();
+    if settings.wake.is_some() {
+        wake_metrics.register(metrics.registry_mut());
+    }
     let metrics = Arc::new(metrics);
     let readiness = Readiness::default();
     let app = App {
@@ -205,12 +229,31 @@ fn start(
     let options = grpc_options(settings, grpc_metrics);
     let calls = grpc::transport::serve(grpc, options, Arc::clone(&registry), grpc_end.clone());
     tasks.spawn(async { ("grpc", calls.await.map_err(Into::into)) });
-    let pages = http::serve(http, http::router(app), http_end.clone());
+    let wakes = wakes(settings, &registry, wake_metrics)?;
+    if let (Some(listener), Some(wakes), Some(files)) = (wake, &wakes, mutual_files(settings)) {
+        let router = http::wakes_only(Arc::clone(wakes));
+        let serving = http::serve_mutual(listener, router, files, http_end.clone());
+        tasks.spawn(async { ("wake", serving.await.map_err(Into::into)) });
+    }
+    let pages = http::serve(http, http::router(app, wakes), http_end.clone());
     tasks.spawn(async {
         pages.await;
         ("http", Ok(()))
     });
     Ok(Running { registry, readiness, tasks, grpc_end, http_end, store, _ticks: ticks })
+}
+
+/// Wakes, where somebody may.
+fn wakes(
+    settings: &Settings,
+    registry: &Arc<Registry>,
+    metrics: http::wake::Metrics,
+) -> Result<Option<Arc<Wakes>>, Error> {
+    let Some(wake) = settings.wake.clone() else { return Ok(None) };
+    let Wake { keys, namespaces, peers, mutual: _ } = wake;
+    let options = http::wake::Options { keys, namespaces, peers };
+    let wakes = Wakes::new(Arc::clone(registry), options, metrics).map_err(Error::Client)?;
+    Ok(Some(Arc::new(wakes)))
 }
 
 /// The store, if there is a place for one.
@@ -236,12 +279,20 @@ fn metrics(
 
 /// What the gRPC side is told.
 fn grpc_options(settings: &Settings, metrics: grpc::Metrics) -> grpc::transport::Options {
-    let files = |tls: Tls| {
-        let Tls { cert_file, key_file, client_ca_file, allowed_sans } = tls;
-        TlsFiles { cert_file, key_file, client_ca_file, allowed_sans }
-    };
     let (tls, reflection) = (settings.tls.clone().map(files), settings.reflection);
     grpc::transport::Options { tls, reflection, metrics }
+}
+
+fn files(tls: Tls) -> TlsFiles {
+    let Tls { cert_file, key_file, client_ca_file, allowed_sans } = tls;
+    TlsFiles { cert_file, key_file, client_ca_file, allowed_sans }
+}
+
+/// The same certificates, for wakes: other names are allowed there.
+fn mutual_files(settings: &Settings) -> Option<TlsFiles> {
+    let mutual = settings.wake.as_ref()?.mutual.as_ref()?;
+    let files = settings.tls.clone().map(files)?;
+    Some(TlsFiles { allowed_sans: mutual.allowed_sans.clone(), ..files })
 }
 
 /// Not ready first, so that nobody new comes; then calls and streams, then ticks, then the pages,

@@ -28,6 +28,9 @@ pub struct Facts {
     pub wake_held: bool,
     /// A wake was given up and is tried again later.
     pub wake_given_up: bool,
+    /// How long ago somebody asked for a wake, while that counts; also at the tick at which it ends
+    /// because a pod serves.
+    pub asked: Option<Duration>,
     /// Demand at zero replicas can be seen somewhere.
     pub sees_zero: bool,
     /// That place cannot be read.
@@ -78,7 +81,9 @@ impl Facts {
         let floor = floor || floors.replicas() > 0;
         let asks = signals.outside.activation > setup.activation || floor;
         let blind = supply.current.is_none() && supply.ready.is_none();
-        let sight = Sight { at_zero, asks, serving, loading: supply.loading > 0, blind };
+        let asked = memory.wake.asked_for(now);
+        let (leaving, loading_any) = (supply.current == Some(0), supply.loading > 0);
+        let sight = Sight { at_zero, asks, serving, leaving, loading: loading_any, blind };
         if setup.calendar.ceiling(now) == Some(0) {
             // Nobody is allowed to answer: that is no wake, and none that failed.
             memory.wake = Wake::default();
@@ -89,6 +94,7 @@ impl Facts {
             at_zero,
             wake_held: memory.wake.remaining(now).is_some(),
             wake_given_up: memory.wake.retry_in(now).is_some(),
+            asked: asked.filter(|_| memory.wake.retry_in(now).is_none()),
             sees_zero: signals.outside.sees_zero,
             zero_unreadable: signals.outside.unreadable,
             serving,

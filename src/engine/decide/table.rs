@@ -44,6 +44,7 @@ mod tests {
         at_zero: false,
         wake_held: false,
         wake_given_up: false,
+        asked: None,
         sees_zero: true,
         zero_unreadable: false,
         serving: true,

@@ -196,6 +196,11 @@ pub enum Reason {
         /// The threshold it is above.
         activation: f64,
     },
+    /// Somebody asked for a wake (POST /wake).
+    Asked {
+        /// How long ago.
+        age: Duration,
+    },
     /// A wake is held until a pod serves.
     Lease {
         /// How much longer at most.
@@ -295,6 +300,7 @@ impl fmt::Display for Reason {
             Self::Wake { demand, activation } => {
                 write!(f, "wakes: {} held > activation {}", Short(*demand), Short(*activation))
             }
+            Self::Asked { age } => write!(f, "asked to wake {} s ago (POST /wake)", age.as_secs()),
             Self::Lease { remaining } => {
                 write!(f, "wake held until a pod serves, at most {} s", remaining.as_secs())
             }
@@ -376,6 +382,7 @@ mod tests {
                 block: Block::NotIdle { idle: span, needed: span },
             },
             Reason::WakeExpired { retry: span },
+            Reason::Asked { age: span },
             Reason::Scheduled { replicas: pods, begins_in: span },
             Reason::Wake { demand: f64::MAX, activation: f64::MAX },
         ];

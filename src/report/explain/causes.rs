@@ -66,7 +66,7 @@ pub const fn cause(reason: &Reason) -> usize {
         Reason::CapacityUnknown => 17,
         Reason::TrimAtBound { .. } => 18,
         Reason::Sleep { .. } => 19,
-        Reason::Wake { .. } | Reason::Lease { .. } => 20,
+        Reason::Wake { .. } | Reason::Asked { .. } | Reason::Lease { .. } => 20,
         Reason::NoDemand
         | Reason::NoWakePath
         | Reason::WakeExpired { .. }

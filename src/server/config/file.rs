@@ -8,10 +8,6 @@ use serde::Deserialize;
 use crate::server::config::error::Error;
 use crate::source::config::DatasourceConfig;
 
-/// Keys that a later version will know, and what to do until then.
-const LATER: [(&str, &str); 2] =
-    [("peers", "comes with a later version"), ("wake", "comes with a later version")];
-
 /// The file. Every key is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -25,6 +21,26 @@ pub(super) struct File {
     pub(super) datasources: BTreeMap<String, DatasourceConfig>,
     pub(super) limits: LimitsFile,
     pub(super) http_token_file: Option<PathBuf>,
+    pub(super) wake: Option<WakeFile>,
+    pub(super) peers: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct WakeFile {
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) namespaces: Vec<String>,
+    pub(super) tokens: Vec<TokenFile>,
+    pub(super) listen: Option<String>,
+    pub(super) allowed_sans: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TokenFile {
+    pub(super) file: PathBuf,
+    #[serde(default)]
+    pub(super) namespaces: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -82,10 +98,6 @@ fn problem(error: &serde_saphyr::Error) -> String {
 
 fn unknown(field: &str, expected: &[&'static str]) -> String {
     let field = crate::report::one_line(field);
-    let top = expected.contains(&"httpListen");
-    if let Some((_, text)) = LATER.iter().find(|(key, _)| top && *key == field) {
-        return format!("{field}: {text}");
-    }
     let nearest = expected.iter().copied().min_by_key(|key| distance(key, &field));
     let meant = nearest.filter(|key| distance(key, &field) <= 1 + key.len() / 4);
     let meant = meant.map(|key| format!(" did you mean {key}?")).unwrap_or_default();
@@ -111,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_says_what_it_means_or_where_it_is_wrong() {
-        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile";
+        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile, wake, peers";
         check("", Ok(()));
         check("# nothing\n", Ok(()));
         check("listen: 0.0.0.0:6000\ndatasources:\n  default:\n    url: http://p:9090\n", Ok(()));
@@ -127,11 +139,10 @@ mod tests {
         );
         check("datasources:\n  main:\n    headers: {}\n", Err("p.yaml line 3: url is missing"));
         check("listen: a\nlisten: b\n", Err("p.yaml line 2: listen is given twice"));
-        for (key, _) in super::LATER {
-            let text = format!("{key}: x\n");
-            let error = File::parse(Path::new("p.yaml"), &text).unwrap_err().to_string();
-            let start = format!("p.yaml line 1: {key}: comes with a later version");
-            assert!(error.starts_with(&start), "{error}");
-        }
+        check(
+            "wake:\n  tokenFiles: a\n",
+            Err("p.yaml line 2: unknown key tokenFiles; did you mean tokenFile? \
+                 accepted: tokenFile, namespaces, tokens, listen, allowedSans"),
+        );
     }
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::http::Token;
+use crate::server::config::address::{address, overlap};
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile};
+use crate::server::config::wake::{self, Beside, Wake};
 use crate::source::config::{DatasourceConfig, Tenancy};
 use crate::spec::{Limits, tick as tick_of};
 
@@ -88,6 +90,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Asked of whoever looks at scalers over HTTP.
     pub http_token: Option<Token>,
+    /// Who may wake over HTTP, and who else is told; `None`: nobody.
+    pub wake: Option<Wake>,
     /// Pause between not being ready and ending connections.
     pub drain: Duration,
 }
@@ -104,6 +108,7 @@ impl Default for Settings {
             datasources: BTreeMap::new(),
             limits: Limits::default(),
             http_token: None,
+            wake: None,
             drain: DRAIN,
         }
     }
@@ -133,6 +138,8 @@ impl Settings {
             datasources,
             limits,
             http_token_file,
+            wake,
+            peers,
         } = file;
         let default = Self::default();
         // A value of the file is checked even where a flag wins, so that it is not found wrong later.
@@ -147,10 +154,15 @@ impl Settings {
             datasources: named(datasources, overrides.prometheus_url, faults),
             limits: resolve_limits(&limits, tick.as_deref(), faults),
             http_token: faults.note("httpTokenFile", http_token_file.map(|path| token(&path))),
+            wake: None,
             drain: default.drain,
         };
         let (grpc, http) = (settings.listen, settings.http_listen);
-        if grpc.port() != 0 && grpc.port() == http.port() && overlap(grpc, http) {
+        let verified = settings.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+        let beside = Beside { verified, listen: grpc, http_listen: http };
+        let wake = wake::resolve(wake, peers, beside, &mut faults.0);
+        let settings = Self { wake, ..settings };
+        if overlap(grpc, http) {
             faults.0.push(format!("httpListen: {http} is taken by listen {grpc}"));
         }
         settings
@@ -169,17 +181,6 @@ impl Settings {
             .flatten()
             .collect()
     }
-}
-
-/// An address to listen on.
-///
-/// # Errors
-/// A text that says what is accepted.
-pub fn address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| {
-        let text = crate::report::one_line(text);
-        format!("{text:?} must be an IP address and a port, 0.0.0.0:6000 or [::]:6000")
-    })
 }
 
 /// Faults as they are found, each with its key.
@@ -273,10 +274,6 @@ fn directory(path: PathBuf) -> Result<PathBuf, String> {
         return Err("\"\" must be the path of a directory".to_owned());
     }
     Ok(path)
-}
-
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified()
 }
 
 #[cfg(test)]
