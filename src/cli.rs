@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod exit;
 mod explain;
+mod gate;
 mod output;
 mod page;
 mod progress;
@@ -51,6 +52,9 @@ enum Command {
     /// Serve KEDA over gRPC, and people and probes over HTTP
     #[command(after_help = exit::HELP)]
     Serve(serve::Args),
+    /// Hold requests for sleeping models in front of them, and wake prescale: a reverse proxy
+    #[command(after_help = after_gate())]
+    Gate(Box<gate::Args>),
     /// Run the real server before a simulated fleet, KEDA and HPA; no cluster needed
     #[command(after_help = exit::HELP)]
     Demo(crate::demo::Options),
@@ -95,6 +99,7 @@ struct CheckArgs {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
+        Command::Gate(args) => gate::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::Backtest(args) => backtest::run(*args),
         Command::Score(args) => score::run(*args),
@@ -119,6 +124,10 @@ fn after_backtest() -> String {
 
 fn after_explain() -> String {
     format!("{}\n\n{}", explain::EXAMPLES, exit::HELP)
+}
+
+fn after_gate() -> String {
+    format!("{}\n\n{}", gate::EXAMPLES, exit::HELP)
 }
 
 fn after_score() -> String {

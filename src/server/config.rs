@@ -10,4 +10,5 @@ mod file;
 mod settings;
 
 pub use error::Error;
+pub(crate) use file::problem;
 pub use settings::{Note, Overrides, Settings, Tls, address};
