@@ -73,7 +73,7 @@ pub(super) enum Sent {
     /// The head of an answer; the connection is free once the body has ended.
     Answered(Response<Incoming>, Sender),
     /// Nothing was sent; the request comes back. `true`: the connection was an old one.
-    NotSent(Box<Request<Body>>, bool),
+    Unsent(Box<Request<Body>>, bool),
     /// Something may have been sent, and the connection is gone.
     Broken,
     /// No head within the time.
@@ -193,7 +193,7 @@ impl Connection {
         match timeout(silence, sending).await {
             Ok(Ok(response)) => Sent::Answered(response, self.sender),
             Ok(Err(mut error)) => match error.take_message() {
-                Some(request) => Sent::NotSent(Box::new(request), self.is_used),
+                Some(request) => Sent::Unsent(Box::new(request), self.is_used),
                 None => Sent::Broken,
             },
             Err(_) => Sent::Silent,

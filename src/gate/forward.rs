@@ -94,7 +94,7 @@ async fn send(
     let (request, kept) = outgoing.into_request();
     match connection.send(request, gate.idle).await {
         Sent::Answered(response, sender) => Ok(Outcome::Answered(response, (chosen, sender))),
-        Sent::NotSent(request, is_used) => {
+        Sent::Unsent(request, is_used) => {
             // Of an old connection it says nothing that the server closed it.
             if !is_used {
                 route.lost(endpoint);
