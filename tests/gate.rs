@@ -530,3 +530,61 @@ async fn ten_thousand_small_requests_leave_nothing_behind() {
     gate.until("prescale_gate_held_bytes", 0.0).await;
     assert_eq!(gate.metric(TOTAL).await, Some(10_000.0));
 }
+
+/// `prescale gate` as a process; its exit code, and what it printed.
+fn program(args: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_prescale"));
+    let output = command.arg("gate").args(args).env_clear().output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn a_configuration_is_checked_without_being_served() {
+    let route = ["--scaled-object", "team-a/llama", "--upstream", "http://llama:8000", "--check"];
+    let (code, text) = program(&route);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("* -> http://llama:8000 for team-a/llama, up to 1000 held"), "{text}");
+    let rows: [(&[&str], &str); 3] = [
+        (&["--check"], "error: routes: none is given; give a route in the file, or --upstream"),
+        (&["--upstream", "http://llama:8000"], "error: --scaled-object is missing"),
+        (&["--config", "/no/such.yaml"], "error: failed to read the configuration file"),
+    ];
+    for (args, expected) in rows {
+        let (code, text) = program(args);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_signal_drains_the_process_and_the_second_cuts() {
+    let model = Model::asleep().await;
+    let url = model.url();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_prescale"));
+    let mut child = command
+        .args(["gate", "--scaled-object", "a/b", "--upstream", &url, "--log-format", "json"])
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .env_clear()
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let ready = log.find(|line| line.as_ref().unwrap().contains("\"ready\"")).unwrap().unwrap();
+    let told: Value = serde_json::from_str(&ready).unwrap();
+    let url = format!("http://{}/v1/chat/completions", told["listen"].as_str().unwrap());
+    let waiting = tokio::spawn(reqwest::Client::new().post(url).body("{}").send());
+    let waits = log.find(|line| line.as_ref().unwrap().contains("\"held\":1"));
+    assert!(waits.is_some());
+    let signal = || {
+        let pid = child.id().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(sent.success());
+    };
+    signal();
+    assert!(log.any(|line| line.unwrap().contains("draining")));
+    assert!(!waiting.is_finished(), "it waits on");
+    signal();
+    assert_eq!(refusal(waiting.await.unwrap().unwrap()).await, (503, "draining".to_owned()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

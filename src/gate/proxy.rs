@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
-use tracing::debug;
+use tracing::{Level, debug, enabled};
 
 use crate::gate::arrival::Arrival;
 use crate::gate::error::Refusal;
@@ -40,9 +40,18 @@ pub(super) async fn handle(
     };
     let mut response = result.unwrap_or_else(Refusal::into_response);
     response.headers_mut().entry(X_REQUEST_ID).or_insert(id);
-    // Paths may hold what should not be read; methods and codes do not.
-    debug!(%method, status = response.status().as_u16(), "request");
+    let Passed { scaler, held_ms } = response.extensions_mut().remove().unwrap_or_default();
+    // Paths and headers may hold what should not be read.
+    debug!(%method, scaler, status = response.status().as_u16(), held_ms, "request");
     response
+}
+
+/// What the log says of a request beside its answer.
+#[derive(Clone, Default)]
+struct Passed {
+    /// Empty: it belongs to no route.
+    scaler: String,
+    held_ms: u64,
 }
 
 /// Where and when a request came from.
@@ -90,9 +99,12 @@ async fn work(
     if let Err(refusal) = &result {
         route.metrics.refused(refusal.code());
     }
-    let (scaler, held_ms) = (route.scaler(), arrival.held_ms());
-    debug!(scaler, held_ms, refused = result.as_ref().err().map(Refusal::code), "passed on");
-    result
+    let mut response = result.unwrap_or_else(Refusal::into_response);
+    if enabled!(Level::DEBUG) {
+        let passed = Passed { scaler: route.scaler(), held_ms: arrival.held_ms() };
+        response.extensions_mut().insert(passed);
+    }
+    Ok(response)
 }
 
 /// Passes it on, with comments meanwhile where that is wanted and the client waits for a stream.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::HeaderValue;
 use tokio::sync::{Notify, watch};
+use tracing::info;
 
 use crate::clock::Clock;
 use crate::gate::config::Route as Settings;
@@ -116,9 +117,13 @@ impl Route {
         let entered = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
             (held < max).then_some(held + 1)
         });
-        entered.ok()?;
+        let before = entered.ok()?;
         self.metrics.held.inc();
-        self.look.notify_one();
+        // While others wait, somebody looks every second anyway.
+        if before == 0 {
+            info!(scaler = self.scaler(), held = 1, "a request waits: nothing is ready");
+            self.look.notify_one();
+        }
         self.wanted.notify_one();
         Some(Held { route: Arc::clone(self), is_over: false })
     }

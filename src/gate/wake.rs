@@ -87,6 +87,8 @@ impl Waker {
         loop {
             while self.route.held() == 0 || self.route.is_ready() {
                 self.route.wanted.notified().await;
+                // Another wait begins, and how it goes is news again.
+                self.told = None;
             }
             let said = self.call().await;
             let pause = self.heard(&said);
