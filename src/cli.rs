@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod exit;
 mod explain;
+mod gate;
 mod output;
 mod page;
 mod progress;
@@ -52,6 +53,9 @@ enum Command {
     /// Serve KEDA over gRPC, and people and probes over HTTP
     #[command(after_help = exit::HELP)]
     Serve(serve::Args),
+    /// Hold requests for sleeping models in front of them, and wake prescale: a reverse proxy
+    #[command(after_help = after_gate())]
+    Gate(Box<gate::Args>),
     /// Run the real server before a simulated fleet, KEDA and HPA; no cluster needed
     #[command(after_help = exit::HELP)]
     Demo(crate::demo::Options),
@@ -99,6 +103,7 @@ struct CheckArgs {
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
+        Command::Gate(args) => gate::run(*args),
         Command::Demo(args) => demo::run(args),
         Command::Backtest(args) => backtest::run(*args),
         Command::Score(args) => score::run(*args),
@@ -128,6 +133,10 @@ fn after_explain() -> String {
 
 fn after_wake() -> String {
     format!("{}\n\n{}", wake::EXAMPLES, exit::HELP)
+}
+
+fn after_gate() -> String {
+    format!("{}\n\n{}", gate::EXAMPLES, exit::HELP)
 }
 
 fn after_score() -> String {

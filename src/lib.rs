@@ -12,6 +12,7 @@
 //! | 11 | [`scaler`] | one ticking state machine per trigger, and their registry |
 //! | 12 | [`grpc`], [`http`] | what KEDA asks, what people look at |
 //! | 13 | [`server`] | configuration, listeners, tasks and their end |
+//! | 13 | [`gate`] | a proxy that holds requests while their model sleeps |
 //! | 14 | [`backtest`] | a history replayed under each policy |
 //! | 14 | [`score`] | a series forecast, beside baselines |
 //! | 14 | [`demo`] | the real server before a simulated fleet, KEDA and HPA |
@@ -34,6 +35,8 @@ pub mod grpc;
 pub mod http;
 
 pub mod server;
+
+pub mod gate;
 
 pub mod backtest;
 pub mod demo;

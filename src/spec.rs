@@ -50,7 +50,7 @@ pub use fault::{Fault, Faults, Problem};
 pub use forecast::Forecast;
 pub use keys::{KEDA_KEYS, Key, key, keys, reference};
 pub use limit::tick;
-pub(crate) use names::closest;
+pub(crate) use names::{closest, is_label, is_subdomain};
 pub use quantile::Quantile;
 pub(crate) use quantile::within as quantile_within;
 pub(crate) use share::ratio;

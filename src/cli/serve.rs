@@ -47,8 +47,9 @@ pub(super) struct Args {
     log_level: Level,
 }
 
+/// How the log is written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum LogFormat {
+pub(super) enum LogFormat {
     /// One object per line
     Json,
     /// One readable line per event
@@ -69,7 +70,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
     served.map(|()| Exit::Done)
 }
 
-fn format(asked: Option<LogFormat>) -> Format {
+/// The format asked for, or the one that suits standard error.
+pub(super) fn format(asked: Option<LogFormat>) -> Format {
     match asked {
         Some(LogFormat::Json) => Format::Json,
         Some(LogFormat::Text) => Format::Text,

@@ -1,9 +1,8 @@
 //! What the server is told at start: a YAML file, and flags or the environment over it.
 //!
 //! Given the file's text and what the command line says, promises [`Settings`] that cannot be wrong,
-//! or every fault at once, each naming key, value and what is accepted. Unknown keys are refused;
-//! Whether datasources answer is
-//! left to `crate::source`.
+//! or every fault at once, each naming key, value and what is accepted. Unknown keys are refused.
+//! Whether datasources answer is left to `crate::source`.
 
 mod address;
 mod error;
@@ -14,5 +13,6 @@ mod settings;
 
 pub use address::address;
 pub use error::Error;
+pub(crate) use file::problem;
 pub use settings::{Note, Overrides, Settings, Tls};
 pub use wake::{Mutual, Wake};

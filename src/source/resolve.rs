@@ -53,10 +53,23 @@ impl Resolver {
     #[must_use]
     pub fn new(policy: &ScrapePolicy, timeout: Duration) -> Self {
         let names = policy.names.as_ref().map_or_else(
-            || system(timeout).unwrap_or(Names::Broken),
+            || system(timeout, ANSWER_LIFETIME).unwrap_or(Names::Broken),
             |table| Names::Table(Arc::clone(table)),
         );
         Self { names, allow_loopback: policy.allow_loopback, timeout }
+    }
+
+    /// As [`Resolver::new`], but no answer is kept longer than `lifetime`: for whoever waits for a
+    /// name to get its first address.
+    #[must_use]
+    pub fn fresh(policy: &ScrapePolicy, timeout: Duration, lifetime: Duration) -> Self {
+        match policy.names {
+            Some(_) => Self::new(policy, timeout),
+            None => {
+                let names = system(timeout, lifetime).unwrap_or(Names::Broken);
+                Self { names, allow_loopback: policy.allow_loopback, timeout }
+            }
+        }
     }
 
     /// Answers from one name server, whatever the system's configuration says.
@@ -67,7 +80,8 @@ impl Resolver {
             connection.port = server.port();
         }
         let config = ResolverConfig::from_name_servers(vec![config]);
-        let names = dns(config, ResolverOpts::default(), timeout).unwrap_or(Names::Broken);
+        let names = dns((config, ResolverOpts::default()), timeout, ANSWER_LIFETIME);
+        let names = names.unwrap_or(Names::Broken);
         Self { names, allow_loopback: policy.allow_loopback, timeout }
     }
 
@@ -158,19 +172,22 @@ fn from_table(
         .unwrap_or_default()
 }
 
-fn system(timeout: Duration) -> Option<Names> {
-    let (config, options) = read_system_conf().ok()?;
-    dns(config, options, timeout)
+fn system(timeout: Duration, lifetime: Duration) -> Option<Names> {
+    dns(read_system_conf().ok()?, timeout, lifetime)
 }
 
-fn dns(config: ResolverConfig, mut options: ResolverOpts, timeout: Duration) -> Option<Names> {
+fn dns(
+    (config, mut options): (ResolverConfig, ResolverOpts),
+    timeout: Duration,
+    lifetime: Duration,
+) -> Option<Names> {
     let cluster = config
         .search()
         .iter()
         .map(|domain| domain.to_ascii().trim_end_matches('.').to_ascii_lowercase())
         .find(|domain| domain.starts_with("svc."));
-    options.positive_max_ttl = Some(ANSWER_LIFETIME);
-    options.negative_max_ttl = Some(ANSWER_LIFETIME);
+    options.positive_max_ttl = Some(lifetime);
+    options.negative_max_ttl = Some(lifetime);
     // Two tries within the time for the name.
     options.timeout = timeout / 2;
     options.attempts = 1;

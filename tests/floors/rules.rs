@@ -47,6 +47,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("grpc", 12),
     ("http", 12),
     ("server", 13),
+    ("gate", 13),
     ("backtest", 14),
     ("score", 14),
     ("demo", 14),

@@ -80,8 +80,9 @@ impl File {
     }
 }
 
+/// What is wrong with a YAML file, and what is accepted; one line, without the place.
 #[expect(clippy::wildcard_enum_match_arm, reason = "of sixty kinds three are said better here")]
-fn problem(error: &serde_saphyr::Error) -> String {
+pub(crate) fn problem(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
         serde_saphyr::Error::SerdeMissingField { field, .. } => format!("{field} is missing"),

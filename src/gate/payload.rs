@@ -1,0 +1,181 @@
+//! Bodies of requests: passed on as they come, or kept in memory within bounds.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::http::Request;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::timeout;
+
+use crate::gate::error::Refusal;
+
+/// Longest pause within a body that is being kept; whoever is slower keeps memory from others.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Told to whoever finds the memory full.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Bytes that may be kept in all.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: AtomicU64,
+    /// Longest body that may be kept.
+    body_max: u64,
+    kept: Gauge,
+}
+
+/// Bytes that are kept for one request; given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Kept {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Budget {
+    /// `total` bytes for bodies of at most `body_max` each.
+    pub(super) fn new(total: u64, body_max: u64, kept: Gauge) -> Arc<Self> {
+        Arc::new(Self { left: AtomicU64::new(total), body_max, kept })
+    }
+}
+
+impl Kept {
+    fn grow(&mut self, more: u64) -> Result<(), Refusal> {
+        let left = &self.budget.left;
+        let taken =
+            left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
+        taken.map_err(|_| Refusal::HeldBytes { retry: RETRY })?;
+        self.bytes += more;
+        self.budget.kept.inc_by(i64::try_from(more).unwrap_or(0));
+        Ok(())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.budget.left.fetch_add(self.bytes, Ordering::Relaxed);
+        self.budget.kept.dec_by(i64::try_from(self.bytes).unwrap_or(0));
+    }
+}
+
+#[derive(Debug)]
+enum Payload {
+    Stream(Body),
+    Whole(Bytes),
+}
+
+/// A request on its way to a server.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) head: Parts,
+    payload: Payload,
+    kept: Kept,
+}
+
+impl Outgoing {
+    /// A request whose body is still to come.
+    pub(super) fn new(head: Parts, body: Body, budget: &Arc<Budget>) -> Self {
+        let kept = Kept { budget: Arc::clone(budget), bytes: 0 };
+        Self { head, payload: Payload::Stream(body), kept }
+    }
+
+    /// The whole body, read now if it was not yet.
+    ///
+    /// # Errors
+    /// When it is too long, too slow or cut short, or there is no memory left for it.
+    pub(super) async fn keep(&mut self) -> Result<&Bytes, Refusal> {
+        if let Payload::Stream(body) = &mut self.payload {
+            let body = std::mem::take(body);
+            self.payload = Payload::Whole(read(body, &mut self.kept).await?);
+        }
+        match &self.payload {
+            Payload::Whole(bytes) => Ok(bytes),
+            Payload::Stream(_) => Err(Refusal::BodyBroken),
+        }
+    }
+
+    /// The request to send, and the memory to give back once it is sent.
+    pub(super) fn into_request(self) -> (Request<Body>, Kept) {
+        let Self { head, payload, kept } = self;
+        let body = match payload {
+            Payload::Stream(body) => body,
+            Payload::Whole(bytes) => Body::from(bytes),
+        };
+        (Request::from_parts(head, body), kept)
+    }
+
+    /// A request that was not sent after all.
+    pub(super) fn again(request: Request<Body>, kept: Kept) -> Self {
+        let (head, body) = request.into_parts();
+        Self { head, payload: Payload::Stream(body), kept }
+    }
+}
+
+async fn read(body: Body, kept: &mut Kept) -> Result<Bytes, Refusal> {
+    let limit = kept.budget.body_max;
+    let too_large = || Refusal::BodyTooLarge { limit };
+    let hint = body.size_hint();
+    if hint.lower() > limit {
+        return Err(too_large());
+    }
+    // What was kept already, when a request comes back, is the same body again.
+    let mut counted = kept.bytes;
+    let mut total = 0_u64;
+    // What is announced is not believed before it comes.
+    let expected = usize::try_from(hint.lower().min(64 * 1024)).unwrap_or(0);
+    let mut whole = Vec::with_capacity(expected);
+    let mut frames = body.into_data_stream();
+    loop {
+        let next = timeout(PAUSE, frames.next()).await.map_err(|_| Refusal::BodySlow)?;
+        let Some(frame) = next else { break };
+        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
+        total += u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        if total > limit {
+            return Err(too_large());
+        }
+        if total > counted {
+            kept.grow(total - counted)?;
+            counted = total;
+        }
+        whole.extend_from_slice(&frame);
+    }
+    // Exactly its size: a frame would keep the connection's whole buffer.
+    Ok(Bytes::from(whole.into_boxed_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use bytes::Bytes;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::{Budget, Outgoing};
+
+    #[tokio::test]
+    async fn what_is_kept_is_counted_and_given_back() {
+        let gauge = Gauge::default();
+        let budget = Budget::new(10, 8, gauge.clone());
+        let outgoing = |text: &'static str| {
+            let (head, body) = Request::new(Body::from(text)).into_parts();
+            Outgoing::new(head, body, &budget)
+        };
+        let mut first = outgoing("12345678");
+        assert_eq!(first.keep().await, Ok(&Bytes::from("12345678")));
+        assert_eq!(gauge.get(), 8);
+        let code = |refusal: super::Refusal| refusal.code();
+        let mut second = outgoing("123");
+        assert_eq!(second.keep().await.map_err(code), Err("held_bytes"));
+        let (request, kept) = first.into_request();
+        let mut again = Outgoing::again(request, kept);
+        assert!(again.keep().await.is_ok());
+        assert_eq!(gauge.get(), 8, "counted once");
+        drop((again, second));
+        assert_eq!(gauge.get(), 0);
+        assert_eq!(outgoing("123456789").keep().await.map_err(code), Err("body_too_large"));
+    }
+}
