@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod error;
 mod guard;
+mod hosts;
 mod listen;
 mod one;
 mod page;
@@ -16,6 +17,7 @@ mod router;
 mod token;
 
 pub use app::{App, Ask, Found, Phase, Readiness, Reports};
+pub use hosts::{asked_by_name, is_host_name};
 pub use listen::serve;
 pub use router::router;
 pub use token::{BadToken, Token};

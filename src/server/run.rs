@@ -205,7 +205,8 @@ fn start(
     let options = grpc_options(settings, grpc_metrics);
     let calls = grpc::transport::serve(grpc, options, Arc::clone(&registry), grpc_end.clone());
     tasks.spawn(async { ("grpc", calls.await.map_err(Into::into)) });
-    let pages = http::serve(http, http::router(app), http_end.clone());
+    let router = http::asked_by_name(http::router(app), settings.http_hosts.clone());
+    let pages = http::serve(http, router, http_end.clone());
     tasks.spawn(async {
         pages.await;
         ("http", Ok(()))

@@ -25,6 +25,7 @@ pub(super) struct File {
     pub(super) datasources: BTreeMap<String, DatasourceConfig>,
     pub(super) limits: LimitsFile,
     pub(super) http_token_file: Option<PathBuf>,
+    pub(super) http_hosts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_file_says_what_it_means_or_where_it_is_wrong() {
-        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile";
+        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile, httpHosts";
         check("", Ok(()));
         check("# nothing\n", Ok(()));
         check("listen: 0.0.0.0:6000\ndatasources:\n  default:\n    url: http://p:9090\n", Ok(()));
