@@ -21,8 +21,9 @@ use crate::http::guard::harden;
 /// Endings of names that no public name server answers for.
 const INSIDE: [&str; 4] = [".svc", ".cluster.local", ".internal", ".localhost"];
 
-/// Probes show nothing, and a prober says what it likes.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+/// Probes show nothing, and a prober says what it likes; whoever wakes has to have a token, which no
+/// stranger's page has.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/wake/"];
 
 /// `router` for who asks by an address, a name inside or one of `names`; 403 for others. `names` are
 /// without a port, in lower case.
@@ -46,7 +47,7 @@ async fn refuse_strangers(
     let header = request.headers().get(HOST).map(|value| value.to_str().unwrap_or_default());
     let asked = request.uri().authority().map(|authority| authority.as_str()).or(header);
     match asked {
-        Some(host) if !PROBES.contains(&request.uri().path()) && !is_known(host, &names) => {
+        Some(host) if !is_open(request.uri().path()) && !is_known(host, &names) => {
             let text = "not answered under this name: ask by IP address, localhost or \
                         SERVICE.NAMESPACE.svc, or add the name to httpHosts";
             Err(Failure::new(StatusCode::FORBIDDEN, text))
@@ -54,6 +55,10 @@ async fn refuse_strangers(
         // A browser always sends a host.
         _ => Ok(next.run(request).await),
     }
+}
+
+fn is_open(path: &str) -> bool {
+    OPEN.iter().any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
 /// Whether `host`, with or without a port, is an address, a name inside or one of `names`.
