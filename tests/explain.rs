@@ -267,10 +267,10 @@ async fn whatever_anybody_chose_is_text_on_every_page_and_in_its_file() {
             seen.log
         );
     }
-    // In JSON it is a string, which no browser takes for a page.
+    // In JSON it is a string, on one line; the answer's type and `nosniff` say that it is no page.
     let json = get("/api/v1/scalers/a/b").await;
     let json: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["name"], SMUGGLED);
+    assert!(json["name"].as_str().is_some_and(|name| name.starts_with("</script><img")), "{json}");
 }
 
 fn assert_same(a: &Report, b: &Report) {

@@ -117,4 +117,20 @@ fn workload(object: &Object<'_>, manifest: &Manifest, place: &Place, findings: &
         );
         warn("terminationGracePeriodSeconds", &message);
     }
+    if manifest.list("/spec/template/spec/containers").any(cuts_off) {
+        let message = "lack --shutdown-timeout: vLLM cuts off at SIGTERM what runs, however long the grace \
+                       period; its seconds and those of preStop together within the grace period";
+        warn("args", message);
+    }
+}
+
+/// Whether a container runs vLLM and gives it no time to end what runs, which by default it has not; nor
+/// waits for it before the end begins.
+fn cuts_off(container: &Value) -> bool {
+    let vllm = container.get("image").and_then(Value::as_str).is_some_and(|it| it.contains("vllm"));
+    let words = ["command", "args"].into_iter().filter_map(|key| container.get(key)?.as_array());
+    let says = |word: &Value, what: &str| word.as_str().is_some_and(|it| it.contains(what));
+    let waits = container.pointer("/lifecycle/preStop/exec/command").and_then(Value::as_array);
+    let waits = waits.into_iter().flatten().any(|word| says(word, "num_requests_running"));
+    vllm && !waits && !words.flatten().any(|word| says(word, "--shutdown-timeout"))
 }
