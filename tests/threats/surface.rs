@@ -32,9 +32,8 @@ fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn t24_no_path_shows_a_scaler_without_the_token_or_a_secret_with_it() {
-    let prometheus = Server::start(|_| Reply::Answer(500, vec![], b"canary-body".to_vec())).await;
+/// The program with every kind of secret that it may have, and a scaler that KEDA asked for.
+async fn served(prometheus: &Server) -> Program {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -60,6 +59,13 @@ async fn t24_no_path_shows_a_scaler_without_the_token_or_a_secret_with_it() {
         let pairs: Vec<_> = pairs.into_iter().chain([("datasource", datasource)]).collect();
         program.ask(metadata("team-a", "llama", &pairs)).await.unwrap_err();
     }
+    program
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t24_no_path_shows_a_scaler_without_the_token_or_a_secret_with_it() {
+    let prometheus = Server::start(|_| Reply::Answer(500, vec![], b"canary-body".to_vec())).await;
+    let program = served(&prometheus).await;
     let own = program.http().to_owned();
     let right = format!("Authorization: Bearer {TOKEN}");
     let wrong = format!("Authorization: Bearer {}", TOKEN.replace('9', "8"));
