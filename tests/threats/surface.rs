@@ -33,7 +33,7 @@ fn status(answer: &str) -> u16 {
 }
 
 /// The program with every kind of secret that it may have, and a scaler that KEDA asked for.
-async fn served(prometheus: &Server) -> Program {
+async fn served(prometheus: &Server) -> (Program, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -59,13 +59,13 @@ async fn served(prometheus: &Server) -> Program {
         let pairs: Vec<_> = pairs.into_iter().chain([("datasource", datasource)]).collect();
         program.ask(metadata("team-a", "llama", &pairs)).await.unwrap_err();
     }
-    program
+    (program, dir)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t24_no_path_shows_a_scaler_without_the_token_or_a_secret_with_it() {
     let prometheus = Server::start(|_| Reply::Answer(500, vec![], b"canary-body".to_vec())).await;
-    let program = served(&prometheus).await;
+    let (program, _dir) = served(&prometheus).await;
     let own = program.http().to_owned();
     let right = format!("Authorization: Bearer {TOKEN}");
     let wrong = format!("Authorization: Bearer {}", TOKEN.replace('9', "8"));
