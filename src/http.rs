@@ -8,6 +8,7 @@ mod api;
 mod app;
 mod error;
 mod guard;
+mod hosts;
 mod one;
 mod page;
 mod probes;
@@ -19,6 +20,7 @@ mod listen;
 mod router;
 
 pub use app::{App, Ask, Found, Phase, Readiness, Reports};
+pub use hosts::{asked_by_name, is_host_name};
 pub use listen::{serve, serve_mutual};
 pub use router::{router, wakes_only};
 pub use token::{BadToken, Token};

@@ -232,6 +232,47 @@ fn a_browser_draws_the_page_and_fetches_nothing() {
     assert!(seen.dom.contains("class=\"course narrow\"") && seen.dom.contains("<desc>"));
 }
 
+/// Whatever breaks out of a text, an attribute, a comment, a style or a template, in one string.
+const SMUGGLED: &str = "</script><img src=x onerror=\"document.title='hit'\">\"'><iframe srcdoc=x></iframe>\
+                        <script>document.title='hit'</script></style></td></pre>--><!--{{style}}\u{202e}\n";
+
+/// T23: as names, pods, keys, values, causes and everything else that somebody may choose.
+#[tokio::test]
+async fn whatever_anybody_chose_is_text_on_every_page_and_in_its_file() {
+    let found = |_: &Ask| Found { reports: vec![sample::said(SMUGGLED)], total: 1, now: NOW };
+    let served = router(App { reports: Arc::new(Reports::new(found)), ..app(None) }, None);
+    let get = |path: &str| {
+        let request = axum::http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let served = served.clone();
+        async move {
+            let answer = tower::ServiceExt::oneshot(served, request).await.unwrap();
+            let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            text(&body)
+        }
+    };
+    for path in ["/", "/scalers/a/b", "/scalers/a/b?format=file"] {
+        let page = get(path).await;
+        for tag in ["<img", "<iframe", "<script", "<!--", "\u{202e}", "[no slot"] {
+            assert!(!page.contains(tag), "{path}: {tag} in {page}");
+        }
+        let times = page.matches("&lt;img").count();
+        assert!(times >= if path == "/" { 2 } else { 8 }, "{path}: it shows {times} times");
+        let Some(seen) = browser::open(&page) else { continue };
+        for tag in ["<img", "<iframe", "<script", "<title>hit"] {
+            assert!(!seen.dom.contains(tag), "{path}: {tag} became an element");
+        }
+        assert!(
+            seen.dom.contains("&lt;img") && !seen.log.contains("CONSOLE"),
+            "{path}: {}",
+            seen.log
+        );
+    }
+    // In JSON it is a string, on one line; the answer's type and `nosniff` say that it is no page.
+    let json = get("/api/v1/scalers/a/b").await;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["name"].as_str().is_some_and(|name| name.starts_with("</script><img")), "{json}");
+}
+
 fn assert_same(a: &Report, b: &Report) {
     assert_eq!(serde_json::to_string(a).unwrap(), serde_json::to_string(b).unwrap());
 }

@@ -123,6 +123,84 @@ async fn a_flood_of_names_and_of_wrong_triggers_leaves_bounded_traces() {
     assert!(Arc::ptr_eq(&registry.scaler(&victim).unwrap().latest().unwrap(), &before));
 }
 
+/// T10: a hundred thousand names between the ticks of a victim. What it decides is what its twin in an
+/// empty registry decides, bit for bit, and what is kept of the names is bounded.
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_refused_names_change_no_bit_of_a_victims_decisions() {
+    const NAMES: usize = 100_000;
+    let limits = Limits { scalers: 1_000, per_namespace: 100, ..Limits::default() };
+    let (flooded, script) = registry_with(limits);
+    let (calm, _) = registry_with(limits);
+    let victim = reference("victim", "llama", &[]);
+    let mut decisions = Vec::new();
+    let mut refused = 0;
+    for tick in 0..10 {
+        for registry in [&flooded, &calm] {
+            registry.scaler(&victim).unwrap();
+        }
+        for number in (0..NAMES / 10).map(|number| number * 10 + tick) {
+            let (namespace, name) = (format!("t{}", number % 13), format!("flood-{number}"));
+            let wrong = format!("{number}%");
+            let pairs = if number % 3 == 0 { vec![("kvCache", wrong.as_str())] } else { vec![] };
+            refused += usize::from(flooded.scaler(&reference(&namespace, &name, &pairs)).is_err());
+        }
+        pass(15).await;
+        let told = [&flooded, &calm].map(|it| it.scaler(&victim).unwrap().latest().unwrap());
+        assert_eq!(format!("{:?}", told[0]), format!("{:?}", told[1]), "tick {tick}");
+        assert_eq!(serde_json::to_vec(&*told[0]).unwrap(), serde_json::to_vec(&*told[1]).unwrap());
+        decisions.push(told[0].at);
+    }
+    decisions.dedup();
+    assert_eq!(decisions.len(), 10, "a decision each tick");
+    assert_eq!(flooded.all().len(), 1_000, "as many as there is room for");
+    assert_eq!(refused, NAMES - 999);
+    let page = metrics(&flooded);
+    assert!(page.lines().count() < 50 && !page.contains("flood"), "{page}");
+    assert!(script.parsed() < NAMES / 2, "names without room are not parsed: {}", script.parsed());
+}
+
+/// T11: one tenant has five thousand scalers whose reads take a second each, a hundred have one. The
+/// small ones tick as if they were alone, while the large one waits for itself.
+#[tokio::test(start_paused = true)]
+async fn five_thousand_scalers_of_one_tenant_cost_a_hundred_others_no_tick() {
+    const SMALL: usize = 100;
+    let ticks = |loud: usize| async move {
+        let limits = Limits { scalers: 10_000, per_namespace: 5_000, ..Limits::default() };
+        let (registry, script) = registry_with(limits);
+        for number in 0..loud {
+            let name = format!("loud-{number}");
+            script.set(&name, Plan::Slow(Duration::from_secs(1)));
+            registry.scaler(&reference("loud", &name, &[])).unwrap();
+        }
+        for number in 0..SMALL {
+            let name = format!("small-{number}");
+            script.set(&name, Plan::Slow(Duration::from_millis(200)));
+            registry.scaler(&reference(&format!("tenant-{number}"), &name, &[])).unwrap();
+        }
+        let mut stale = 0;
+        for _ in 0..10 {
+            pass(15).await;
+            let now = registry.clock().now();
+            for number in 0..SMALL {
+                let scaler =
+                    registry.named(&format!("tenant-{number}"), &format!("small-{number}"));
+                let at = scaler[0].latest().unwrap().at;
+                stale += usize::from(now.since(at) > Duration::from_secs(15));
+            }
+        }
+        let counts: Vec<usize> =
+            (0..SMALL).map(|number| script.ticks(&format!("small-{number}")).len()).collect();
+        let loud: usize =
+            (0..loud).map(|number| script.ticks(&format!("loud-{number}")).len()).sum();
+        (counts, stale, loud, script.inside_max())
+    };
+    let (alone, beside) = (ticks(0).await, ticks(5_000).await);
+    assert_eq!(alone.0, beside.0, "as many ticks as alone");
+    assert_eq!((alone.1, beside.1), (0, 0), "never older than a tick");
+    assert!(beside.2 >= 64 * 140 && beside.2 <= 64 * 152, "64 at a time: {}", beside.2);
+    assert!(beside.3 <= 64 + SMALL, "{}", beside.3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_wrong_trigger_is_parsed_once_however_often_it_is_sent() {
     let (registry, script) = registry();

@@ -10,6 +10,10 @@ mod hostile;
 mod http;
 #[path = "support/program.rs"]
 mod program;
+#[path = "threats/surface.rs"]
+mod surface;
+#[path = "threats/tenants.rs"]
+mod tenants;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::OpenOptionsExt;

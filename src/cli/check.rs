@@ -1,8 +1,9 @@
 //! `prescale check`: what a ScaledObject's YAML would come to, before it is applied.
 //!
-//! Given files of Kubernetes manifests, any kinds, several documents each. Promises every fault of
-//! our keys, the traps of KEDA and the HPA around them, and the settings in force. No cluster is
-//! asked, and a datasource only where one is named ([`check_at`]).
+//! Given files of Kubernetes manifests, any kinds, several documents each, that belong together.
+//! Promises every fault of our keys, the traps of KEDA and the HPA around them, what of the workload
+//! they bear on, and the settings in force. No cluster is asked, and a datasource only where one is
+//! named ([`check_at`]).
 
 mod finding;
 mod manifest;
@@ -10,15 +11,19 @@ mod object;
 mod observed;
 mod queries;
 mod render;
+mod scaled;
+mod target;
 mod trigger;
+mod zero;
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::check::finding::{Findings, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
-use crate::cli::check::object::{BEHAVIOR, BEHAVIOR_KEY, Object};
+use crate::cli::check::object::{BEHAVIOR, BEHAVIOR_KEY};
 use crate::cli::check::queries::{Server, Trial};
+use crate::cli::check::scaled::Object;
 use crate::cli::check::trigger::Understood;
 use crate::source::config::Error;
 
@@ -105,45 +110,54 @@ pub async fn check_at(files: &[PathBuf], url: &str) -> Result<Report, Error> {
 }
 
 fn checked(files: &[PathBuf]) -> (Report, Vec<Trial>) {
-    let (mut report, mut trials) = (Report::default(), Vec::new());
+    let mut report = Report::default();
+    let mut texts = Vec::new();
     for file in files {
         let name = file.display().to_string();
         match read(file) {
-            Ok(text) => trials.extend(documents(&name, &text, &mut report)),
+            Ok(text) => texts.extend(parsed(&name, &text, &mut report).map(|all| (name, all))),
             Err(error) => unreadable(&name, &error.to_string(), &mut report),
         }
     }
+    let trials = documents(&texts, &mut report);
     (report, trials)
 }
 
 /// Checks the documents of one `text`, called `file`, and adds to `report`.
 pub fn check_text(file: &str, text: &str, report: &mut Report) {
-    documents(file, text, report);
+    let texts: Vec<Text> =
+        parsed(file, text, report).map(|all| (file.to_owned(), all)).into_iter().collect();
+    documents(&texts, report);
 }
 
-/// The triggers of one text, to be tried.
-fn documents(file: &str, text: &str, report: &mut Report) -> Vec<Trial> {
-    let manifests = match manifest::read(text) {
-        Ok(manifests) => manifests,
-        Err(error) => {
-            unreadable(file, &error.to_string(), report);
-            return Vec::new();
-        }
-    };
+/// A file's name and its documents.
+type Text = (String, Vec<Manifest>);
+
+fn parsed(file: &str, text: &str, report: &mut Report) -> Option<Vec<Manifest>> {
+    let manifests = manifest::read(text);
+    manifests.map_err(|error| unreadable(file, &error.to_string(), report)).ok()
+}
+
+/// Checks all documents, those of other files beside each; the triggers, to be tried.
+fn documents(texts: &[Text], report: &mut Report) -> Vec<Trial> {
+    let all: Vec<&Manifest> = texts.iter().flat_map(|(_, manifests)| manifests).collect();
     let mut trials = Vec::new();
     let mut findings = Findings::default();
-    let mut ours = 0;
-    for manifest in &manifests {
-        let Some(kind) = manifest.kind() else { continue };
-        let understood = scaled(kind, manifest, file, (&mut findings, &mut report.triggers));
-        ours += understood.len();
-        let workload = object::workload(manifest);
-        let tried = |one| Trial::of(one, workload.as_ref());
-        trials.extend(understood.into_iter().filter_map(tried));
-    }
-    if ours == 0 {
-        let place = Place { file: file.to_owned(), ..Place::default() };
-        findings.add(Level::Info, &place, "", "has no prescale trigger");
+    for (file, manifests) in texts {
+        let mut ours = 0;
+        for manifest in manifests {
+            let Some(kind) = manifest.kind() else { continue };
+            let found = (&mut findings, &mut report.triggers);
+            let understood = scaled((kind, manifest), &all, file, found);
+            ours += understood.len();
+            let workload = object::workload(manifest);
+            let tried = |one| Trial::of(one, workload.as_ref());
+            trials.extend(understood.into_iter().filter_map(tried));
+        }
+        if ours == 0 {
+            let place = Place { file: file.clone(), ..Place::default() };
+            findings.add(Level::Info, &place, "", "has no prescale trigger");
+        }
     }
     if findings.0.iter().any(|finding| finding.key == BEHAVIOR_KEY) {
         report.recommended_behavior = Some(BEHAVIOR);
@@ -154,8 +168,8 @@ fn documents(file: &str, text: &str, report: &mut Report) -> Vec<Trial> {
 
 /// Checks one scaled object; the triggers of ours that it has.
 fn scaled(
-    kind: Kind,
-    manifest: &Manifest,
+    (kind, manifest): (Kind, &Manifest),
+    all: &[&Manifest],
     file: &str,
     (findings, triggers): (&mut Findings, &mut Vec<Trigger>),
 ) -> Vec<Understood> {
@@ -179,6 +193,9 @@ fn scaled(
     }
     let object = Object { kind, manifest, ours: &understood, others: others.len() };
     object::check(&object, &place, findings);
+    if kind == Kind::ScaledObject {
+        target::check(&object, all, &place, findings);
+    }
     understood
 }
 

@@ -235,7 +235,8 @@ fn start(
         let serving = http::serve_mutual(listener, router, files, http_end.clone());
         tasks.spawn(async { ("wake", serving.await.map_err(Into::into)) });
     }
-    let pages = http::serve(http, http::router(app, wakes), http_end.clone());
+    let router = http::asked_by_name(http::router(app, wakes), settings.http_hosts.clone());
+    let pages = http::serve(http, router, http_end.clone());
     tasks.spawn(async {
         pages.await;
         ("http", Ok(()))

@@ -2,7 +2,8 @@
 //!
 //! Given text and an instant, a [`Datasource`] promises an answer or the kind of what kept it, within
 //! its timeout, whatever the server does. Identical questions of one instant are asked once; few at a
-//! time; not while the server said to wait. What to ask is left to [`crate::source::plan`].
+//! time, and each namespace in its turn; not while the server said to wait. What to ask is left to
+//! [`crate::source::plan`].
 
 pub mod answer;
 mod client;
@@ -10,6 +11,7 @@ mod credentials;
 mod flight;
 mod health;
 pub mod metrics;
+mod turns;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +28,7 @@ use crate::source::prometheus::client::{Api, Failure};
 use crate::source::prometheus::flight::Flights;
 use crate::source::prometheus::health::{Health, Leave};
 use crate::source::prometheus::metrics::Metrics;
+use crate::source::prometheus::turns::NamespaceTurns;
 
 /// Time for one query where the configuration says nothing.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +65,7 @@ pub struct Datasource {
     namespaces: Option<Vec<String>>,
     timeout: Duration,
     slots: Semaphore,
+    turns: NamespaceTurns,
     backfills: Semaphore,
     past: Turns<()>,
     flights: Flights<Unanswered>,
@@ -96,6 +100,7 @@ impl Datasource {
             namespaces: config.namespaces.clone(),
             timeout,
             slots: Semaphore::new(concurrency),
+            turns: NamespaceTurns::new(concurrency),
             backfills: Semaphore::new(BACKFILLS),
             past: Turns::new(()),
             flights: Flights::default(),
@@ -133,12 +138,17 @@ impl Datasource {
         faults
     }
 
-    /// The answer to `query` as of `at`.
+    /// The answer to `query` as of `at`, for a scaler of `namespace`.
     ///
     /// # Errors
     /// With what kept it.
-    pub async fn ask(&self, query: &str, at: Timestamp) -> Result<Arc<Answer>, Unanswered> {
-        self.flights.answer(query, at, || self.ask_once(query, at)).await
+    pub async fn ask(
+        &self,
+        query: &str,
+        at: Timestamp,
+        namespace: &str,
+    ) -> Result<Arc<Answer>, Unanswered> {
+        self.flights.answer(query, at, || self.ask_in_turn(query, at, namespace)).await
     }
 
     /// The answer to `query` at every `step` of `span`, both ends included; never from memory.
@@ -192,7 +202,17 @@ impl Datasource {
         health.pause(self.clock.now())
     }
 
-    async fn ask_once(&self, query: &str, at: Timestamp) -> Result<Arc<Answer>, Unanswered> {
+    async fn ask_in_turn(
+        &self,
+        query: &str,
+        at: Timestamp,
+        namespace: &str,
+    ) -> Result<Arc<Answer>, Unanswered> {
+        // A tenant that asks more than is answered in time keeps itself waiting, and nobody else.
+        let turn = tokio::time::timeout(self.timeout, self.turns.take(namespace)).await;
+        let Ok(_turn) = turn else {
+            return Err(Unanswered { kind: FaultKind::Timeout, open: false });
+        };
         self.send(self.api.query(query, at), Failures::Count).await
     }
 

@@ -124,6 +124,57 @@ pub(crate) fn named(case: Case, namespace: &str, name: &str) -> Report {
     report
 }
 
+/// A report in which every string that comes from outside is `text`: names, pods, metric names, keys,
+/// values, own signals, faults.
+pub(crate) fn said(text: &str) -> Report {
+    let own = || text.to_owned();
+    let setup = setup(Case::Auto);
+    let mut memory = Memory::default();
+    let past = past(Case::Auto, &setup, &mut memory);
+    let fault = Fault { place: own(), kind: FaultKind::ConnectTimeout };
+    let role = prescale::engine::observation::Role::Waiting;
+    let reasons = vec![
+        Reason::Fault { place: own(), kind: FaultKind::ConnectTimeout },
+        Reason::Unread { pods: 1, ready: 2, example: Some(own()) },
+        Reason::OwnMissing { name: own() },
+        Reason::Outlier { pod: own(), role, read: 9.0, counted: 1.0 },
+        Reason::Unconfirmed { pod: own(), role, read: 9.0, counted: 1.0 },
+        Reason::Stuck { pods: 1, example: own(), limit: Duration::from_mins(10) },
+    ];
+    let refused = Refusal::Stale { age: Duration::from_secs(612), cause: own() };
+    let term = Term::ratio(TermKind::Own(own()), 20.5, 1.75).unwrap();
+    let decision = Decision {
+        reasons,
+        terms: vec![term],
+        verdict: Verdict::Refuse(refused),
+        ..decision(Case::Auto).unwrap()
+    };
+    let searched = [Searched { role: own(), tried: vec![own()], found: Some(own()) }];
+    let subject = Subject {
+        namespace: text,
+        name: text,
+        trigger: text,
+        not_acting: &[(own(), own())],
+        searched: &searched,
+        faults: &[fault],
+        withheld: None,
+        open_streams: Some(1),
+        last_call: Some(NOW),
+    };
+    let mut report = Report::new(&subject, Some(&decision), NOW);
+    let workload = WorkloadFacts { workload: Some(own()), ..WorkloadFacts::default() };
+    let view = View {
+        setup: &setup,
+        memory: &memory,
+        decision: Some(&decision),
+        workload: &workload,
+        named: Some(text),
+        age: Duration::from_hours(30),
+    };
+    explain(&mut report, &view, past);
+    report
+}
+
 fn setup(case: Case) -> Setup {
     let mut setup =
         spec::parse("team-a", "llama", &BTreeMap::new(), &Limits::default()).unwrap().setup;

@@ -451,3 +451,33 @@ async fn an_own_signal_is_not_as_old_as_pods_that_are_gone() {
         assert_eq!(own, [OwnReading { value: Some(7.0), age }], "{pods_age} {own_age}");
     }
 }
+
+/// One tenant asks a hundred times as much as a slow server answers in the time of a query. Another
+/// waits for one round of it, and has its answers.
+#[tokio::test]
+async fn a_tenant_that_asks_too_much_keeps_only_itself_waiting() {
+    const LOUD: usize = 100;
+    let body = br#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"3"]}]}}"#;
+    let server = Server::start(|_| Reply::Late(Duration::from_millis(150), body.to_vec())).await;
+    let mut config = DatasourceConfig::at(server.url());
+    (config.timeout, config.concurrency) = (Some(Duration::from_secs(3)), Some(2));
+    let sources = sources(config, Clock::system());
+    let asking = |namespace: &str, number: usize| {
+        let mut target = one_signal();
+        namespace.clone_into(&mut target.namespace);
+        target.own[0].query = format!("sum(lag{{n=\"{namespace}-{number}\"}})");
+        let mut reader = sources.reader(&target);
+        tokio::spawn(async move { reader.observe(AT).await.own[0].value })
+    };
+    let loud: Vec<_> = (0..LOUD).map(|number| asking("loud", number)).collect();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let quiet: Vec<_> = (0..3).map(|number| asking("quiet", number)).collect();
+    for one in quiet {
+        assert_eq!(one.await.unwrap(), Some(3.0), "as if it were alone");
+    }
+    let mut answered = 0;
+    for one in loud {
+        answered += usize::from(one.await.unwrap().is_some());
+    }
+    assert!((1..LOUD / 2).contains(&answered), "{answered}: the server was not too slow");
+}

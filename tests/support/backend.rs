@@ -231,12 +231,12 @@ impl World {
     }
 }
 
-fn answer(kind: &str, rows: &str, extra: &str) -> String {
+pub(crate) fn answer(kind: &str, rows: &str, extra: &str) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{rows}]}}{extra}}}"#)
 }
 
 /// The body of the next request; `None` when the client is gone.
-async fn request(stream: &mut TcpStream) -> Option<String> {
+pub(crate) async fn request(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -261,7 +261,7 @@ async fn request(stream: &mut TcpStream) -> Option<String> {
 }
 
 /// Query and evaluation time of a form body.
-fn form(body: &str) -> (String, f64) {
+pub(crate) fn form(body: &str) -> (String, f64) {
     let field = |name: &str| {
         body.split('&')
             .filter_map(|pair| pair.split_once('='))

@@ -71,16 +71,33 @@ impl Program {
         self.client.clone().get_metrics(request).await.map(drop)
     }
 
-    /// The answer to a GET, head and body.
+    /// The body of the answer to a GET.
     pub(crate) async fn get(&self, path: &str) -> String {
+        let answer = self.send("GET", path, &[&format!("Host: {}", self.http)]).await;
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// The answer to a request with these headers, head and body.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[&str]) -> String {
         let mut stream = tokio::net::TcpStream::connect(&self.http).await.unwrap();
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http);
+        let headers = headers.join("\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
-        let answer = String::from_utf8(answer).unwrap();
-        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Where it listens for HTTP.
+    pub(crate) fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// Its resident memory.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
     }
 
     /// Everything that it shows of these objects of namespace `team-a`, the log included.

@@ -78,6 +78,16 @@ impl Manifest {
         self.0.pointer(pointer).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether a JSON pointer leads to `true`.
+    pub(crate) fn is_true(&self, pointer: &str) -> bool {
+        self.0.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The elements of a list at a JSON pointer; none where there is no list.
+    pub(crate) fn list(&self, pointer: &str) -> impl Iterator<Item = &Value> {
+        self.0.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    }
+
     /// The triggers.
     pub(crate) fn triggers(&self) -> Vec<TriggerManifest> {
         let list = self.0.pointer("/spec/triggers").and_then(Value::as_array);

@@ -3,20 +3,15 @@
 //! Given the manifest and what its triggers came to. KEDA's defaults count: what is left out is in
 //! force.
 
-use std::time::Duration;
-
 use crate::cli::check::finding::{Findings, Level, Place};
 use crate::cli::check::manifest::{Kind, Manifest};
-use crate::cli::check::trigger::Understood;
-use crate::engine::setup::{Lead, OnNoData, Strategy};
-use crate::spec::{Spec, WorkloadKind, WorkloadRef};
+use crate::cli::check::scaled::{Object, POLLING_SECONDS};
+use crate::cli::check::zero;
+use crate::engine::setup::{OnNoData, Strategy};
+use crate::spec::{WorkloadKind, WorkloadRef};
 
-/// KEDA's defaults.
-const POLLING_SECONDS: i64 = 30;
-const COOLDOWN_SECONDS: i64 = 300;
+/// KEDA's default.
 const MAX_REPLICAS: i64 = 100;
-/// What prescale assumes of a cold start until three were seen.
-const COLD_START: Duration = Duration::from_secs(180);
 /// Kubernetes' limit of a label value, which KEDA makes of the name and of the HPA's name.
 const NAME_MAX: usize = 63;
 /// Up to here one replica more or less is outside of the HPA's default tolerance of 10 %.
@@ -42,41 +37,6 @@ pub(crate) const BEHAVIOR_KEY: &str = "behavior";
 
 const HPA: &str = "/spec/advanced/horizontalPodAutoscalerConfig/behavior";
 
-/// One object, its triggers of ours, and how many others it has.
-pub(crate) struct Object<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) manifest: &'a Manifest,
-    pub(crate) ours: &'a [Understood],
-    pub(crate) others: usize,
-}
-
-impl Object<'_> {
-    fn int(&self, key: &str) -> Option<i64> {
-        self.manifest.int(&format!("/spec/{key}"))
-    }
-
-    fn specs(&self) -> impl Iterator<Item = &Spec> {
-        self.ours.iter().filter_map(|ours| ours.spec.as_ref())
-    }
-
-    fn polling(&self) -> i64 {
-        self.int("pollingInterval").unwrap_or(POLLING_SECONDS)
-    }
-
-    fn cooldown(&self) -> i64 {
-        self.int("cooldownPeriod").unwrap_or(COOLDOWN_SECONDS)
-    }
-
-    fn min(&self) -> i64 {
-        self.int("minReplicaCount").unwrap_or(0)
-    }
-
-    /// Whether KEDA may take it to zero.
-    fn reaches_zero(&self) -> bool {
-        self.min() == 0 || self.int("idleReplicaCount") == Some(0)
-    }
-}
-
 /// Applies every rule to one object.
 pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     alone(object, place, findings);
@@ -85,12 +45,12 @@ pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings)
         Kind::ScaledJob => job(object, place, findings),
         Kind::ScaledObject => {
             names(object, place, findings);
-            fallback(object, place, findings);
-            zero(object, place, findings);
+            zero::check(object, place, findings);
             limits(object, place, findings);
             modifiers(object, place, findings);
             behavior(object, place, findings);
             target(object, place, findings);
+            restored(object, place, findings);
         }
     }
 }
@@ -148,93 +108,6 @@ fn alone(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     if acting > 1 {
         let message = format!("has {acting} acting prescale triggers: the HPA takes the largest");
         findings.add(Level::Info, place, "triggers", message);
-    }
-}
-
-fn fallback(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    if !object.manifest.has("/spec/fallback") {
-        return;
-    }
-    let failures = object.manifest.int("/spec/fallback/failureThreshold").unwrap_or(0);
-    let replicas = object.manifest.int("/spec/fallback/replicas").unwrap_or(0);
-    if replicas == 0 && object.min() == 0 {
-        let message = "with replicas 0 and minReplicaCount 0 a lost datasource scales to zero";
-        findings.add(Level::Error, place, "fallback", message);
-    }
-    let seconds = failures.saturating_mul(object.polling());
-    if seconds > object.cooldown() {
-        let message = format!(
-            "acts after {failures} x {} s, later than cooldownPeriod {} s: KEDA may be at zero by then",
-            object.polling(),
-            object.cooldown()
-        );
-        findings.add(Level::Error, place, "fallback.failureThreshold", message);
-    }
-}
-
-fn zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    if let Some(idle) = object.int("idleReplicaCount") {
-        if idle != 0 {
-            let message = "only 0 works in KEDA";
-            findings.add(Level::Error, place, "idleReplicaCount", message);
-        } else if object.min() == 0 {
-            let message = "0 needs a minReplicaCount above 0, which it wakes to";
-            findings.add(Level::Error, place, "idleReplicaCount", message);
-        }
-    }
-    if !object.reaches_zero() {
-        return;
-    }
-    let acting: Vec<&Understood> = object
-        .ours
-        .iter()
-        .filter(|ours| ours.strategy().is_some_and(|strategy| strategy != Strategy::Shadow))
-        .collect();
-    if !acting.is_empty() && !acting.iter().any(|ours| ours.wakes()) {
-        blind_at_zero(object, place, findings);
-    }
-    for ours in object.ours {
-        idle_time(object, ours, findings);
-    }
-}
-
-fn blind_at_zero(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    let (key, zero) = match object.int("minReplicaCount") {
-        Some(1..) => ("idleReplicaCount", "is 0"),
-        Some(_) => ("minReplicaCount", "is 0"),
-        None => ("minReplicaCount", "is 0 by default"),
-    };
-    let floor = object.specs().any(|spec| spec.setup.calendar.floor_max() > 0);
-    let (level, rest) = match object.others {
-        0 if floor => (Level::Warning, "only instanceBounds wake, nothing sees demand meanwhile"),
-        0 => (Level::Error, "nothing sees demand while there are no pods"),
-        _ => (Level::Warning, "only the other triggers see demand while there are no pods"),
-    };
-    let message = format!(
-        "{zero}: {rest}; set gateway, activationQuery, activationEndpoints or a signal with \
-         role: activation, or keep one replica"
-    );
-    findings.add(level, place, key, message);
-}
-
-/// Idle time before KEDA scales to zero: ours, then KEDA's.
-fn idle_time(object: &Object<'_>, ours: &Understood, findings: &mut Findings) {
-    let Some(spec) = &ours.spec else { return };
-    let cooldown = Duration::from_secs(u64::try_from(object.cooldown()).unwrap_or(0));
-    let cold_start = match spec.setup.lead {
-        Lead::Fixed(lead) => lead,
-        Lead::Learned => COLD_START,
-    };
-    let idle = spec.setup.idle_after;
-    if idle + cooldown < cold_start {
-        let message = format!(
-            "{} s and idleAfter {} s are shorter than a cold start of {} s: pods would be taken down \
-             sooner than they can return",
-            cooldown.as_secs(),
-            idle.as_secs(),
-            cold_start.as_secs()
-        );
-        findings.add(Level::Error, &ours.place, "cooldownPeriod", message);
     }
 }
 
@@ -311,6 +184,14 @@ fn target(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     }
     if object.manifest.text("/spec/scaleTargetRef/name").is_none_or(str::is_empty) {
         findings.add(Level::Error, place, "scaleTargetRef.name", "is missing");
+    }
+}
+
+fn restored(object: &Object<'_>, place: &Place, findings: &mut Findings) {
+    if object.manifest.is_true("/spec/advanced/restoreToOriginalReplicaCount") {
+        let message = "deleting the object brings back the replicas of the day it was applied, few or \
+                       many, whatever serves then; false leaves what is there";
+        findings.add(Level::Info, place, "restoreToOriginalReplicaCount", message);
     }
 }
 

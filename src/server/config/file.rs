@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) datasources: BTreeMap<String, DatasourceConfig>,
     pub(super) limits: LimitsFile,
     pub(super) http_token_file: Option<PathBuf>,
+    pub(super) http_hosts: Vec<String>,
     pub(super) wake: Option<WakeFile>,
     pub(super) peers: Option<String>,
 }
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_file_says_what_it_means_or_where_it_is_wrong() {
-        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile, wake, peers";
+        let top = "accepted: listen, httpListen, tls, reflection, tick, dataDir, datasources, limits, httpTokenFile, httpHosts, wake, peers";
         check("", Ok(()));
         check("# nothing\n", Ok(()));
         check("listen: 0.0.0.0:6000\ndatasources:\n  default:\n    url: http://p:9090\n", Ok(()));

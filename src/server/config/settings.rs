@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::http::Token;
+use crate::http::{Token, is_host_name};
 use crate::server::config::address::{address, overlap};
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile};
@@ -90,6 +90,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Asked of whoever looks at scalers over HTTP.
     pub http_token: Option<Token>,
+    /// Names under which HTTP is answered, beside addresses and names that only a cluster resolves.
+    pub http_hosts: Vec<String>,
     /// Who may wake over HTTP, and who else is told; `None`: nobody.
     pub wake: Option<Wake>,
     /// Pause between not being ready and ending connections.
@@ -108,6 +110,7 @@ impl Default for Settings {
             datasources: BTreeMap::new(),
             limits: Limits::default(),
             http_token: None,
+            http_hosts: Vec::new(),
             wake: None,
             drain: DRAIN,
         }
@@ -138,6 +141,7 @@ impl Settings {
             datasources,
             limits,
             http_token_file,
+            http_hosts,
             wake,
             peers,
         } = file;
@@ -154,6 +158,7 @@ impl Settings {
             datasources: named(datasources, overrides.prometheus_url, faults),
             limits: resolve_limits(&limits, tick.as_deref(), faults),
             http_token: faults.note("httpTokenFile", http_token_file.map(|path| token(&path))),
+            http_hosts: hosts(http_hosts, faults),
             wake: None,
             drain: default.drain,
         };
@@ -268,6 +273,16 @@ fn token(path: &Path) -> Result<Token, String> {
     Token::try_new(&text).map_err(|bad| format!("{shown}: {bad}"))
 }
 
+/// The names, in lower case.
+fn hosts(names: Vec<String>, faults: &mut Faults) -> Vec<String> {
+    let names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    for name in names.iter().filter(|name| !is_host_name(name)) {
+        let name = crate::report::one_line(name);
+        faults.0.push(format!("httpHosts: {name:?} must be a host name, without scheme and port"));
+    }
+    names
+}
+
 /// An empty path would be the working directory, which nobody means by saying nothing.
 fn directory(path: PathBuf) -> Result<PathBuf, String> {
     if path.as_os_str().is_empty() {
@@ -318,6 +333,10 @@ mod tests {
                 "tls: allowedSans needs clientCaFile, which makes clients show a certificate",
             ),
             ("dataDir: ''", "dataDir: \"\" must be the path of a directory"),
+            (
+                "httpHosts: ['https://x.example.com:8080']",
+                "httpHosts: \"https://x.example.com:8080\" must be a host name, without scheme and port",
+            ),
             ("listen: 0.0.0.0:8080", "httpListen: 0.0.0.0:8080 is taken by listen 0.0.0.0:8080"),
         ];
         for (text, expected) in rows {

@@ -56,7 +56,7 @@ pub(crate) struct Asking<'a> {
 impl Asking<'_> {
     /// The answer to `query`, or a note of what kept it.
     pub(crate) async fn ask(&self, query: &str, notes: &mut Notes) -> Option<Arc<Answer>> {
-        match self.datasource.ask(query, self.at).await {
+        match self.datasource.ask(query, self.at, &self.target.namespace).await {
             Ok(answer) => {
                 if answer.partial {
                     notes.partial = true;

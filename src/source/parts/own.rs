@@ -127,7 +127,7 @@ pub(crate) async fn read(asking: Asking<'_>, questions: &[Question]) -> (Vec<Own
 pub(crate) async fn age(asking: Asking<'_>, question: &Question) -> Option<Duration> {
     let query = question.admitted.as_ref().ok()?.newest.as_deref()?;
     // A fault here is not the signal's: its age is then unknown, and that is all.
-    let answer = asking.datasource.ask(query, asking.at).await.ok()?;
+    let answer = asking.datasource.ask(query, asking.at, &asking.target.namespace).await.ok()?;
     let seconds = single(&answer).ok().filter(|seconds| *seconds < 1e11)?;
     let stamp = Duration::try_from_secs_f64(seconds).ok()?;
     Some(asking.at.since(Timestamp::from_unix_ms(0).plus(stamp)))
