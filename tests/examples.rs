@@ -37,12 +37,12 @@ fn given(example: &str) -> BTreeMap<String, BTreeMap<&'static str, String>> {
 #[test]
 fn every_example_is_without_errors_and_warnings() {
     let files = examples();
-    assert_eq!(files.len(), 9);
+    assert_eq!(files.len(), 13);
     let report = check(&files);
     let bad: Vec<&Finding> =
         report.findings.iter().filter(|finding| finding.level != Level::Info).collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    assert_eq!(report.triggers.len(), 10);
+    assert_eq!(report.triggers.len(), 14);
     // Nothing is left to say.
     let info: Vec<&str> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
     assert!(info.is_empty(), "{info:#?}");
@@ -75,8 +75,9 @@ fn every_example_has_the_pieces_that_a_gpu_workload_needs() {
 fn every_example_means_what_it_claims() {
     let own = "requests: demand, target 1; kafka: demand, target 50; errors: latency, target 0.05; \
                cpu: demand, target 0.7, mean per replica";
+    let queue = |signals| ("signals", signals);
     let fg = [("tokenRate", "500"), ("gpuUtilization", "0.75")];
-    let rows: [(&str, &str, Claims); 10] = [
+    let rows: [(&str, &str, Claims); 14] = [
         ("a-vllm-queue", "llm/llama-queue", &[("queueDepth", "5"), ("activation", "2")]),
         ("b-vllm-kv-cache", "llm/llama-kv", &[("kvCache", "0.85")]),
         (
@@ -111,6 +112,22 @@ fn every_example_means_what_it_claims() {
             "i-dev-scale-to-zero",
             "dev/llama-dev",
             &[("gateway", "keda-http"), ("idleAfter", "10m"), ("scaleStrategy", "reactive")],
+        ),
+        ("j-kafka", "ml/embed-kafka", &[queue("lag: demand, target 50; written: activation, target 1")]),
+        (
+            "k-rabbitmq",
+            "ml/embed-rabbitmq",
+            &[queue("messages: demand, target 20; ready: activation, target 1")],
+        ),
+        (
+            "l-nats-jetstream",
+            "ml/embed-nats",
+            &[queue("pending: demand, target 20; waiting: activation, target 1")],
+        ),
+        (
+            "m-redis-list",
+            "ml/embed-redis",
+            &[queue("documents: demand, target 20; waiting: activation, target 1")],
         ),
     ];
     for (file, object, expected) in rows {
