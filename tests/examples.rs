@@ -113,7 +113,11 @@ fn every_example_means_what_it_claims() {
             "dev/llama-dev",
             &[("gateway", "keda-http"), ("idleAfter", "10m"), ("scaleStrategy", "reactive")],
         ),
-        ("j-kafka", "ml/embed-kafka", &[queue("lag: demand, target 50; written: activation, target 1")]),
+        (
+            "j-kafka",
+            "ml/embed-kafka",
+            &[queue("lag: demand, target 50; written: activation, target 1")],
+        ),
         (
             "k-rabbitmq",
             "ml/embed-rabbitmq",

@@ -59,9 +59,9 @@ pub fn roles(
     let lazy = preset.families.iter().filter(|family| family.lazy).map(|family| family.role);
     let lives = match preset.alive {
         [] => !found.is_empty(),
-        signs => page.iter().any(|raw| {
-            signs.contains(&raw.name.as_str()) && selection.accepts_of_any_model(raw)
-        }),
+        signs => page
+            .iter()
+            .any(|raw| signs.contains(&raw.name.as_str()) && selection.accepts_of_any_model(raw)),
     };
     let zero = if lives {
         lazy.filter(|role| !found.contains_key(role)).collect()
@@ -97,8 +97,7 @@ impl<'a> Selection<'a> {
     fn accepts_of_any_model(&self, raw: &RawSeries) -> bool {
         self.matches(raw)
             && self.model.is_none_or(|(preset, model)| {
-                let unsaid =
-                    preset.model_label.is_none_or(|label| !raw.labels.contains_key(label));
+                let unsaid = preset.model_label.is_none_or(|label| !raw.labels.contains_key(label));
                 unsaid || of_model(preset, Some(model), raw)
             })
     }

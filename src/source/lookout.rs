@@ -97,12 +97,7 @@ impl Lookout {
     }
 
     /// The post at a page, manned if it was not; `None` where there is no room.
-    fn manned(
-        &self,
-        table: &mut Table,
-        endpoint: &Endpoint,
-        namespace: &str,
-    ) -> Option<Arc<Post>> {
+    fn manned(&self, table: &mut Table, endpoint: &Endpoint, namespace: &str) -> Option<Arc<Post>> {
         // A task that ended by itself panicked: it is started anew.
         table.posts.retain(|_, manned| !manned.task.is_finished());
         if let Some(manned) = table.posts.get(endpoint) {

@@ -57,7 +57,10 @@ pub(crate) fn read(raw: &mut Raw, engine: Engine) -> Demand {
     let (own, queries): (Vec<OwnSignal>, Vec<OwnQuery>) =
         parsed.unwrap_or_default().into_iter().unzip();
     if engine == Engine::Tgi && raw.has("kvCache") {
-        raw.refuse("kvCache", "is not readable with engine: tgi, which exports no use of its cache");
+        raw.refuse(
+            "kvCache",
+            "is not readable with engine: tgi, which exports no use of its cache",
+        );
     }
     if family == Family::Llm {
         targets.kv_cache = targets.kv_cache.or_else(|| ratio(KV_CACHE).filter(|_| has_kv));

@@ -16,7 +16,7 @@ use crate::source::preset::{Asked, asked};
 use crate::spec::Gateway;
 
 /// Where something rose: in these namespaces, or on a page that names none.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Risen {
     /// By name.
     pub(super) namespaces: BTreeSet<String>,
@@ -47,11 +47,12 @@ pub(super) struct Sight {
 
 type Key = (String, BTreeMap<String, String>);
 
-/// A value, and the one of the look before.
-#[derive(Debug, Clone, Copy)]
+/// A value, the one of the look before, and whose it is.
+#[derive(Debug, Clone)]
 struct Shown {
     now: f64,
     before: Option<f64>,
+    whose: Risen,
 }
 
 /// The families that are looked at, and how each may be asked.
@@ -88,12 +89,14 @@ impl Sight {
                 continue;
             }
             let key = (series.name, series.labels);
-            let last = known.remove(&key).map(|shown| shown.now);
-            // Absent at the last look was zero then.
-            let before = last.or_else(|| self.read.map(|_| 0.0));
-            let shown = Shown { now: series.value, before };
+            let (last, whose) = match known.remove(&key) {
+                Some(last) => (Some(last.now), last.whose),
+                // Absent at the last look was zero then.
+                None => (self.read.map(|_| 0.0), whose(&key)),
+            };
+            let shown = Shown { now: series.value, before: last, whose };
             if shown.rose(&key.0) {
-                risen.add(whose(&key));
+                risen.add(shown.whose.clone());
             }
             self.series.insert(key, shown);
         }
@@ -106,8 +109,7 @@ impl Sight {
     /// was read at `at` tells of change.
     pub(super) fn rows(&self, namespace: &str, address: &str, at: Timestamp) -> Vec<RawSeries> {
         let Some(read) = self.read else { return Vec::new() };
-        let mine = self.series.iter().filter(|(key, _)| {
-            let whose = whose(key);
+        let mine = self.series.iter().filter(|(_, Shown { whose, .. })| {
             whose.anywhere || whose.namespaces.contains(namespace)
         });
         mine.map(|((name, labels), shown)| {
@@ -123,7 +125,7 @@ impl Sight {
 }
 
 impl Shown {
-    fn rose(self, name: &str) -> bool {
+    fn rose(&self, name: &str) -> bool {
         match self.before {
             Some(before) => self.now > before,
             None => self.now > 0.0 && is_gauge(name),
@@ -181,7 +183,8 @@ mod tests {
         let gate = |held: u32| {
             format!("prescale_gate_requests_in_flight{{namespace=\"a\",name=\"x\"}} {held}\n")
         };
-        let router = |count: u32| format!("vllm:num_incoming_requests_total{{model=\"m\"}} {count}\n");
+        let router =
+            |count: u32| format!("vllm:num_incoming_requests_total{{model=\"m\"}} {count}\n");
         let (none, one, two) = (gate(0), gate(1), gate(2));
         check(&[&none], &[], false);
         check(&[&one], &["a"], false);

@@ -22,6 +22,7 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 struct Mine<'a> {
     way: &'a Asked,
     target: &'a Target,
+    names: Vec<&'static str>,
     demand: Selection<'a>,
     alive: Selection<'a>,
 }
@@ -30,11 +31,12 @@ impl<'a> Mine<'a> {
     fn new(way: &'a Asked, target: &'a Target, of_page: &'a [LabelMatcher]) -> Self {
         const NONE: &Preset = &Preset::NONE;
         let demand = Selection::new(NONE, None, &target.gateway_selector);
-        Self { way, target, demand, alive: Selection::new(NONE, None, of_page) }
+        let alive = Selection::new(NONE, None, of_page);
+        Self { way, target, names: way.demand(), demand, alive }
     }
 
     fn has(&self, row: &RawSeries) -> bool {
-        let Self { way, target, .. } = self;
+        let Self { way, target, names, .. } = self;
         if !of_tenant(way.tenant, &target.namespace, row) {
             return false;
         }
@@ -43,7 +45,7 @@ impl<'a> Mine<'a> {
         }
         let with = way.with.iter().all(|(label, value)| is(row, label, value));
         let object = way.object.is_none_or(|label| is(row, label, &target.scaled_object));
-        way.demand().contains(&row.name.as_str())
+        names.contains(&row.name.as_str())
             && with
             && object
             && of_model(way.model, target.model.as_deref(), row)
@@ -137,12 +139,7 @@ pub(crate) fn both(a: GatewayReading, b: GatewayReading) -> GatewayReading {
 
 /// The reading of the series of one way; `born` is what counters that stand for requests held began
 /// with in the last minute.
-pub(crate) fn summed(
-    way: &Asked,
-    rows: &[RawSeries],
-    at: Timestamp,
-    born: f64,
-) -> GatewayReading {
+pub(crate) fn summed(way: &Asked, rows: &[RawSeries], at: Timestamp, born: f64) -> GatewayReading {
     let newest = rows.iter().filter_map(|row| row.series.latest()).map(|sample| sample.at).max();
     let from = at.minus(MINUTE);
     let counters = best(rows, way.arrivals);
@@ -249,13 +246,16 @@ fn increase(series: &Series, from: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{Asked, GatewayReading, RawSeries, both, held, increase};
+    use super::{Asked, GatewayReading, RawSeries, both, held, increase, on_pages};
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
+    use crate::source::exposition::{self, Format, Parser, Wanted};
     use crate::source::preset::asked;
-    use crate::spec::Gateway;
+    use crate::source::ring::Memory;
+    use crate::spec::{Gateway, Limits, Target, parse};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_ms(1_700_000_000_000 + seconds * 1000)
@@ -308,6 +308,171 @@ mod tests {
         ];
         for (page, expected) in rows {
             assert_eq!(held(way, &page), expected, "{page:?}");
+        }
+    }
+
+    fn target(of: Gateway, model: Option<&str>, selector: &[(&str, &str)]) -> Target {
+        let mut metadata: BTreeMap<String, String> = BTreeMap::from([
+            ("gateway".to_owned(), of.to_string()),
+            ("activationEndpoints".to_owned(), "http://10.0.0.9:9090/metrics".to_owned()),
+        ]);
+        metadata.extend(model.map(|model| ("model".to_owned(), model.to_owned())));
+        if !selector.is_empty() {
+            let matchers: Vec<String> =
+                selector.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+            metadata.insert("gatewaySelector".to_owned(), matchers.join(","));
+        }
+        parse("llm", "llama", &metadata, &Limits::default()).unwrap().target
+    }
+
+    /// The series of a page at two instants half a minute apart.
+    fn page(before: &str, after: &str) -> Vec<RawSeries> {
+        let read = |text: &str| {
+            let mut parser = Parser::new(Format::Text, Wanted::All, exposition::Limits::default());
+            parser.feed(text.as_bytes()).unwrap();
+            parser.finish(true).unwrap()
+        };
+        let mut memory = Memory::new(Duration::from_secs(150));
+        for (second, text) in [(0, before), (30, after)] {
+            memory.absorb(&read(text), at(second));
+        }
+        memory.series(at(30))
+    }
+
+    /// What a gateway's page shows to `llm/llama`: held, and arrived within the minute.
+    fn shown(target: &Target, before: &str, after: &str) -> (Option<f64>, Option<f64>) {
+        let rows = page(before, after);
+        let mut ways = asked(target.gateway.unwrap()).iter();
+        let read = ways.find_map(|way| on_pages(way, target, &rows, at(30))).unwrap_or_default();
+        (read.held, read.arrivals_per_second.map(|rate| rate * 60.0))
+    }
+
+    type Shown = (Option<f64>, Option<f64>);
+    type Case<'a> =
+        (&'a str, Gateway, Option<&'a str>, &'a [(&'a str, &'a str)], [&'a str; 2], Shown);
+
+    /// The page of every gateway that was read from its source: what is held or refused, known zero with
+    /// evidence, unknown without, and nothing of another namespace.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of pages")]
+    fn every_gateway_shows_demand_and_zero_only_with_evidence() {
+        const UP: &str = "up 1\n";
+        const MISC: &str = include_str!("../../../tests/data/prometheus/gateways-misc.prom");
+        let busier = MISC.replace("} 12", "} 15");
+        let foreign =
+            MISC.replace("\"llm\"", "\"other\"").replace("httproute/llm/", "httproute/llm-x/");
+        let cluster = [("envoy_cluster_name", "httproute/llm/llama/rule/0")];
+        let none_healthy = |n: u32| {
+            format!(
+                "envoy_cluster_upstream_rq_active{{envoy_cluster_name=\"httproute/llm/llama/rule/0\"}} 0\n\
+             envoy_cluster_upstream_cx_none_healthy{{envoy_cluster_name=\"httproute/llm/llama/rule/0\"}} {n}\n"
+            )
+        };
+        let nginx = |status: &str, n: u32| {
+            format!(
+                "nginx_ingress_controller_requests{{namespace=\"llm\",service=\"llama\",status=\"{status}\"}} {n}\n"
+            )
+        };
+        let dynamo = |n: u32| {
+            format!(
+                "dynamo_frontend_disconnected_clients 0\n\
+             dynamo_frontend_requests_started_total{{model=\"org/m\"}} {n}\n"
+            )
+        };
+        let gate = |ns: &str, name: &str, n: u32| {
+            format!(
+                "prescale_gate_requests_in_flight{{namespace=\"{ns}\",name=\"{name}\"}} {n}\n\
+             prescale_gate_requests_total{{namespace=\"{ns}\",name=\"{name}\"}} 4\n"
+            )
+        };
+        let litellm = |n: u32| {
+            format!(
+                "litellm_in_flight_requests 0\n\
+             litellm_proxy_total_requests_metric_total{{requested_model=\"llama\"}} {n}\n"
+            )
+        };
+        let (h3, h5) = (none_healthy(3), none_healthy(5));
+        let (n503, n503b, n200) = (nginx("503", 12), nginx("503", 15), nginx("200", 9));
+        let (d4, d6) = (dynamo(4), dynamo(6));
+        let (g0, g2) = (gate("llm", "llama", 0), gate("llm", "llama", 2));
+        let (gn, gx) = (gate("llm", "other", 9), gate("llm-x", "llama", 9));
+        let (l1, l4) = (litellm(1), litellm(4));
+        let completed =
+            "gen_ai_server_request_duration_seconds_count{gen_ai_request_model=\"llama\"}";
+        let (ai12, ai13) = (format!("{completed} 12\n"), format!("{completed} 13\n"));
+        let llama = Some("llama");
+        let rows: Vec<Case<'_>> = vec![
+            ("held", Gateway::Knative, None, &[], [MISC, MISC], (Some(5.0), None)),
+            ("another's", Gateway::Knative, None, &[], [&foreign, &foreign], (None, None)),
+            (
+                "OpenCensus",
+                Gateway::Knative,
+                None,
+                &[],
+                [UP, "activator_request_concurrency{namespace_name=\"llm\"} 2\n"],
+                (Some(2.0), None),
+            ),
+            ("refused", Gateway::EnvoyAi, None, &cluster, [&h3, &h5], (Some(2.0), None)),
+            ("in flight", Gateway::EnvoyAi, None, &cluster, [MISC, MISC], (Some(4.0), None)),
+            ("another's", Gateway::EnvoyAi, None, &cluster, [&foreign, &foreign], (None, None)),
+            ("completions", Gateway::EnvoyAi, llama, &[], [&ai12, &ai13], (Some(1.0), Some(1.0))),
+            (
+                "whole proxy",
+                Gateway::Litellm,
+                None,
+                &[("job", "")],
+                [MISC, MISC],
+                (Some(47.0), None),
+            ),
+            ("one model", Gateway::Litellm, llama, &[], [&l1, &l4], (Some(3.0), Some(3.0))),
+            (
+                "a model nobody asked for",
+                Gateway::Litellm,
+                Some("new"),
+                &[],
+                [&l1, &l4],
+                (Some(0.0), None),
+            ),
+            ("refused", Gateway::Dynamo, Some("Org/M"), &[], [&d4, &d6], (Some(2.0), Some(2.0))),
+            (
+                "a model nobody asked for",
+                Gateway::Dynamo,
+                Some("new"),
+                &[],
+                [&d4, &d6],
+                (Some(0.0), None),
+            ),
+            ("another page", Gateway::Dynamo, None, &[], [MISC, MISC], (None, None)),
+            (
+                "queued",
+                Gateway::Ray,
+                None,
+                &[("application", "llm")],
+                [UP, "ray_serve_deployment_queued_queries{application=\"llm\"} 7\n"],
+                (Some(7.0), None),
+            ),
+            (
+                "nothing queued yet",
+                Gateway::Ray,
+                None,
+                &[("application", "llm")],
+                [UP, "ray_serve_num_ongoing_http_requests 0\n"],
+                (Some(0.0), None),
+            ),
+            ("503", Gateway::IngressNginx, None, &[], [&n503, &n503b], (Some(3.0), Some(3.0))),
+            ("answered", Gateway::IngressNginx, None, &[], [&n200, &n200], (Some(0.0), Some(0.0))),
+            ("another's", Gateway::IngressNginx, None, &[], [&foreign, &foreign], (None, None)),
+            ("nothing", Gateway::IngressNginx, None, &[], [UP, UP], (None, None)),
+            ("UH", Gateway::Istio, None, &[], [MISC, &busier], (Some(3.0), Some(3.0))),
+            ("another's", Gateway::Istio, None, &[], [&foreign, &foreign], (None, None)),
+            ("held", Gateway::PrescaleGate, None, &[], [&g0, &g2], (Some(2.0), Some(0.0))),
+            ("idle", Gateway::PrescaleGate, None, &[], [&g2, &g0], (Some(0.0), Some(0.0))),
+            ("another object's", Gateway::PrescaleGate, None, &[], [&gn, &gn], (None, None)),
+            ("another namespace's", Gateway::PrescaleGate, None, &[], [&gx, &gx], (None, None)),
+        ];
+        for (what, gateway, model, selector, [before, after], expected) in rows {
+            let target = target(gateway, model, selector);
+            assert_eq!(shown(&target, before, after), expected, "{gateway} {what}");
         }
     }
 

@@ -119,8 +119,7 @@ impl Asked {
     #[must_use]
     pub fn fits(&self, target: &Target) -> bool {
         let mixed = target.model.is_some() && self.model == Model::Mixed;
-        let given =
-            |label| target.gateway_selector.iter().any(|matcher| matcher.label == label);
+        let given = |label| target.gateway_selector.iter().any(|matcher| matcher.label == label);
         !mixed && self.needs.is_none_or(given)
     }
 }
@@ -275,8 +274,7 @@ pub const fn asked(gateway: Gateway) -> &'static [Asked] {
 /// series cannot be taken for something else.
 #[must_use]
 pub fn on_any_page(named: Option<Gateway>) -> Vec<Gateway> {
-    let any =
-        [Gateway::LlmD, Gateway::KedaHttp, Gateway::ProductionStack, Gateway::PrescaleGate];
+    let any = [Gateway::LlmD, Gateway::KedaHttp, Gateway::ProductionStack, Gateway::PrescaleGate];
     named.map_or_else(|| any.to_vec(), |one| vec![one])
 }
 
