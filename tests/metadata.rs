@@ -132,7 +132,7 @@ fn the_engine_decides_family_kv_and_gpu() {
     let triton = setup(&[("engine", "triton"), ("kvCache", "0.8")]);
     assert!(triton.has_kv, "who gives a target says that there is a gauge");
     let faults = read(&[("engine", "tgi"), ("kvCache", "0.8")]).unwrap_err();
-    assert!(faults.to_string().contains("kvCache: is not readable with engine: tgi"), "{faults}");
+    assert!(faults.to_string().contains("is not readable with engine: tgi"), "{faults}");
     let custom =
         setup(&[("engine", "custom"), ("signals", "[{name: q, query: sum(q), target: 5}]")]);
     assert_eq!(
@@ -303,7 +303,9 @@ const WRONG: &[&[(&str, &str)]] = &[
     &[("signals", "[{name: A, query: 'sum(', target: 0, role: x, total: y}]")],
     &[("signals", "[{name: a, target: 1, treshold: 2, query: x}]")],
     &[("activation", "-1")],
-    &[("gateway", "istio")],
+    &[("gateway", "traefik")],
+    &[("gateway", "litellm")],
+    &[("engine", "tgi"), ("kvCache", "0.8")],
     &[("gatewaySelector", "a=\"b\"")],
     &[("activationQuery", "sum(x")],
     &[("idleAfter", "1s")],
