@@ -181,7 +181,7 @@ fn refused(of: Refusals, rows: &[RawSeries], from: Timestamp) -> Option<f64> {
     known.then(|| marked(of, counters).iter().map(|row| increase(&row.series, from)).sum())
 }
 
-fn marked<'a>(of: Refusals, mut counters: Vec<&'a RawSeries>) -> Vec<&'a RawSeries> {
+fn marked(of: Refusals, mut counters: Vec<&RawSeries>) -> Vec<&RawSeries> {
     if let Some((label, value)) = of.only {
         counters.retain(|row| is(row, label, value));
     }
