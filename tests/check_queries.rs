@@ -349,11 +349,10 @@ fn a_gateway_that_counts_all_models_together_must_be_told_which_is_meant() {
                 .filter(|finding| finding.level == Level::Error)
                 .map(|finding| finding.message.as_str())
                 .collect();
-            let message = format!(
-                "{gateway} counts the requests of all models together: give model, or gatewaySelector"
-            );
+            let message =
+                "counts the requests of all models together: give model, or gatewaySelector";
             assert_eq!(errors.len(), usize::from(refused), "{gateway}{also}: {errors:?}");
-            assert!(errors.iter().all(|error| error.contains(&message)), "{errors:?}");
+            assert!(errors.iter().all(|error| error.contains(message)), "{errors:?}");
         }
     }
 }

@@ -54,11 +54,9 @@ pub(crate) fn read(raw: &mut Raw, namespace: &str) -> Wake {
 /// Gateways whose series are those of all workloads behind them must be told which are meant: every
 /// request to a neighbour would wake this workload as well.
 fn confined(raw: &mut Raw, gateway: Option<Gateway>) {
-    let Some(gateway @ (Gateway::Litellm | Gateway::EnvoyAi)) = gateway else { return };
-    if !raw.has("model") && !raw.has("gatewaySelector") {
-        let problem = format!(
-            "{gateway} counts the requests of all models together: give model, or gatewaySelector"
-        );
+    let mixed = matches!(gateway, Some(Gateway::Litellm | Gateway::EnvoyAi));
+    if mixed && !raw.has("model") && !raw.has("gatewaySelector") {
+        let problem = "counts the requests of all models together: give model, or gatewaySelector";
         raw.refuse("gateway", problem);
     }
 }
