@@ -2,7 +2,6 @@
 //! however many sleep.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "its figures stand in docs/sources.md")]
 
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/http.rs"]
@@ -12,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Reply, Server};
 use prescale::clock::Clock;
@@ -84,12 +83,12 @@ fn scaler(registry: &Arc<Registry>, at: &str, name: &str, gate: &Gate) -> Arc<Sc
 }
 
 async fn until(what: &str, limit: Duration, done: impl Fn() -> bool) -> Duration {
-    let began = Instant::now();
+    let clock = Clock::system();
     while !done() {
-        assert!(began.elapsed() < limit, "{what} took too long");
+        assert!(clock.elapsed() < limit, "{what} took too long");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    began.elapsed()
+    clock.elapsed()
 }
 
 fn active(scaler: &Scaler) -> Option<bool> {
@@ -141,10 +140,10 @@ async fn many_sleepers_cost_one_scrape_a_second() {
     let scalers: Vec<Arc<Scaler>> =
         names.iter().map(|name| scaler(&registry, "ml", name, &gate)).collect();
     all_asleep(&scalers).await;
-    let (before, began) = (gate.scrapes(), Instant::now());
+    let (before, clock) = (gate.scrapes(), Clock::system());
     tokio::time::sleep(Duration::from_secs(6)).await;
     let scrapes = gate.scrapes() - before;
-    let seconds = began.elapsed().as_secs();
+    let seconds = clock.elapsed().as_secs();
     println!("200 sleepers, {seconds} s: {scrapes} scrapes");
     // And at most two for a tick of all of them that fell into it.
     let most = usize::try_from(seconds).unwrap() + 3;
