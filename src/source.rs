@@ -21,6 +21,7 @@ pub mod prometheus;
 
 pub mod backfill;
 
+mod lookout;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use crate::engine::setup::Setup;
 use crate::engine::units::Timestamp;
 use crate::source::backfill::{Backfill, Cursor};
 use crate::source::config::{DatasourceConfig, Error, ScrapePolicy};
+use crate::source::lookout::{Look, Lookout};
 use crate::source::parts::asking::{Asking, Notes};
 use crate::source::parts::direct::Direct;
 use crate::source::parts::engine::Pods;
@@ -59,6 +61,7 @@ const CANDIDATES_EVERY: Duration = Duration::from_secs(60);
 pub struct Sources {
     datasources: BTreeMap<String, Arc<Datasource>>,
     scraper: Arc<Scraper>,
+    lookout: Arc<Lookout>,
     metrics: Metrics,
 }
 
@@ -82,7 +85,8 @@ impl Sources {
                 Ok((name.clone(), Arc::new(opened)))
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Arc::new(Self { datasources, scraper, metrics }))
+        let lookout = Lookout::new(Arc::clone(&scraper));
+        Ok(Arc::new(Self { datasources, scraper, lookout, metrics }))
     }
 
     /// Shows what is counted about datasources on the metrics page.
@@ -104,7 +108,7 @@ impl Sources {
             target: target.clone(),
             memory: Memory::default(),
         };
-        Reader { queried, direct: Direct::new(&self.scraper, target) }
+        Reader { queried, direct: Direct::new(&self.scraper, target), look: None }
     }
 
     /// What arrived in the past of one scaler's workload, minute by minute, as far as `cursor` lacks it.
@@ -140,17 +144,36 @@ const BORROWED_MAX: Duration = Duration::from_secs(60);
 pub struct Reader {
     queried: Queried,
     direct: Direct,
+    /// While the scaler sleeps, and its pages can be looked at.
+    look: Option<Look>,
 }
 
 impl Reader {
     /// Everything that could be read for the tick at `at`, within the time limits of datasources and
     /// pages.
     pub async fn observe(&mut self, at: Timestamp) -> Observation {
-        let Self { queried, direct } = self;
+        let Self { queried, direct, .. } = self;
         let target = queried.target.clone();
         let (mut observation, shown) = tokio::join!(queried.observe(at), direct.read(at, &target));
         shown.into_observation(&mut observation);
         observation
+    }
+
+    /// Waits until more demand than `above` shows on the pages that show it while there are no pods,
+    /// which are looked at each second meanwhile; gives the instant of the look. Waits for ever where
+    /// there are none, and, having them looked at no more, while the scaler does not sleep: `None`.
+    pub async fn demand(&mut self, above: Option<f64>) -> Timestamp {
+        let Self { queried, look, .. } = self;
+        *look = match above {
+            Some(above) => {
+                look.take().or_else(|| queried.sources.lookout.look(&queried.target, above))
+            }
+            None => None,
+        };
+        match look {
+            Some(look) => look.shows().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

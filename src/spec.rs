@@ -122,7 +122,7 @@ impl Spec {
     /// Whether the key called `name` acts in this version, given or not.
     #[must_use]
     pub fn acts(&self, name: &str) -> bool {
-        key(name).is_some_and(|key| acts(key, self.target.gateway))
+        key(name).is_some_and(|key| key.later.is_none())
     }
 }
 
@@ -176,7 +176,7 @@ pub fn parse(
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let calendar = forecast::read_bounds(&mut raw, around);
-    let not_acting = not_acting(&raw, wake.gateway);
+    let not_acting = not_acting(&raw);
     let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
@@ -191,23 +191,12 @@ pub fn parse(
 }
 
 /// Keys the user gave that do not act, in the order of the documentation.
-fn not_acting(raw: &Raw, gateway: Option<Gateway>) -> Vec<(String, String)> {
+fn not_acting(raw: &Raw) -> Vec<(String, String)> {
     keys()
         .iter()
-        .filter(|key| !acts(key, gateway))
+        .filter(|key| key.later.is_some())
         .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
         .collect()
-}
-
-/// Whether a key acts in this version, with the values given where that depends on them.
-///
-/// A gateway that is not read is still a place where demand shows: nothing can be read there, so the
-/// workload is never taken for idle because of it.
-fn acts(key: &Key, gateway: Option<Gateway>) -> bool {
-    match key.name {
-        "gateway" => gateway.is_none_or(Gateway::acts),
-        _ => key.later.is_none(),
-    }
 }
 
 fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Limits) -> Setup {

@@ -13,7 +13,6 @@ use std::process::{Command, Output, Stdio};
 use http::{Reply, Request, Server};
 use prescale::cli::check::{Format, Level, Outcome, Report, check, check_at, write};
 use prescale::clock::Clock;
-use prescale::spec::{Limits, parse};
 
 /// A ScaledObject with a trigger of ours, in a folder that lives as long as the test.
 struct Object {
@@ -325,35 +324,35 @@ fn the_keys_are_printed_without_a_file() {
 }
 
 #[test]
-fn a_gateway_that_is_not_read_yet_is_an_error_and_listed() {
-    for (gateway, read) in [
-        ("production-stack", true),
-        ("llm-d", true),
-        ("keda-http", true),
+fn a_gateway_that_counts_all_models_together_must_be_told_which_is_meant() {
+    for (gateway, needs) in [
+        ("production-stack", false),
+        ("llm-d", false),
+        ("keda-http", false),
         ("knative", false),
-        ("envoy-ai", false),
-        ("litellm", false),
+        ("envoy-ai", true),
+        ("litellm", true),
         ("dynamo", false),
         ("ray", false),
+        ("ingress-nginx", false),
+        ("istio", false),
+        ("prescale-gate", false),
     ] {
-        let object = Object::with(&format!("gateway: {gateway}"));
-        let report = check(&[object.file()]);
-        let errors: Vec<&str> = report
-            .findings
-            .iter()
-            .filter(|finding| finding.level == Level::Error)
-            .map(|finding| finding.message.as_str())
-            .collect();
-        let message = format!(
-            "{gateway} is not read by this version: one of production-stack, llm-d, keda-http; or use \
-             activationQuery"
-        );
-        let expected: &[&str] = if read { &[] } else { &[&message] };
-        assert_eq!(errors, expected);
-        let metadata = [("gateway".to_owned(), gateway.to_owned())].into();
-        let spec = parse("llm", "chat", &metadata, &Limits::default()).unwrap();
-        let listed = [("gateway".to_owned(), gateway.to_owned())];
-        assert_eq!(spec.not_acting == listed, !read, "{gateway}: {:?}", spec.not_acting);
-        assert_eq!(spec.acts("gateway"), read, "{gateway}");
+        let rows =
+            [("", needs), ("\nmodel: llama", false), ("\ngatewaySelector: job=\"proxy\"", false)];
+        for (also, refused) in rows {
+            let object = Object::with(&format!("gateway: {gateway}{also}"));
+            let report = check(&[object.file()]);
+            let errors: Vec<&str> = report
+                .findings
+                .iter()
+                .filter(|finding| finding.level == Level::Error)
+                .map(|finding| finding.message.as_str())
+                .collect();
+            let message =
+                "counts the requests of all models together: give model, or gatewaySelector";
+            assert_eq!(errors.len(), usize::from(refused), "{gateway}{also}: {errors:?}");
+            assert!(errors.iter().all(|error| error.contains(message)), "{errors:?}");
+        }
     }
 }

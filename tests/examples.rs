@@ -76,8 +76,9 @@ fn every_example_means_what_it_claims() {
     let own = "requests: demand, target 1; kafka: demand, target 50; errors: latency, target 0.05; \
                cpu: demand, target 0.7, mean per replica";
     let jobs = "jobs: demand, target 20; waiting: activation, target 1";
+    let queue = |signals| ("signals", signals);
     let fg = [("tokenRate", "500"), ("gpuUtilization", "0.75")];
-    let rows: [(&str, &str, Claims); 14] = [
+    let rows: [(&str, &str, Claims); 18] = [
         ("a-vllm-queue", "llm/llama-queue", &[("queueDepth", "5"), ("activation", "2")]),
         ("b-vllm-kv-cache", "llm/llama-kv", &[("kvCache", "0.85")]),
         (
@@ -129,6 +130,26 @@ fn every_example_means_what_it_claims() {
             &[("gateway", "keda-http"), ("scaleStrategy", "reactive")],
         ),
         ("m-batch-queue", "batch/embedder", &[("engine", "custom"), ("signals", jobs)]),
+        (
+            "n-kafka",
+            "ml/embed-kafka",
+            &[queue("lag: demand, target 50; written: activation, target 1")],
+        ),
+        (
+            "o-rabbitmq",
+            "ml/embed-rabbitmq",
+            &[queue("messages: demand, target 20; ready: activation, target 1")],
+        ),
+        (
+            "p-nats-jetstream",
+            "ml/embed-nats",
+            &[queue("pending: demand, target 20; waiting: activation, target 1")],
+        ),
+        (
+            "q-redis-list",
+            "ml/embed-redis",
+            &[queue("documents: demand, target 20; waiting: activation, target 1")],
+        ),
     ];
     for (file, object, expected) in rows {
         let objects = given(&format!("{file}.yaml"));

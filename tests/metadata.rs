@@ -112,9 +112,12 @@ fn the_engine_decides_family_kv_and_gpu() {
     let rows = [
         ("vllm", Family::Llm, true, Some(0.7), None),
         ("sglang", Family::Llm, true, Some(0.7), None),
-        ("tgi", Family::Llm, true, Some(0.7), None),
+        ("tgi", Family::Llm, false, None, None),
         ("trtllm", Family::Llm, true, Some(0.7), None),
-        ("dynamo", Family::Llm, true, Some(0.7), None),
+        ("dynamo", Family::Llm, false, None, None),
+        ("lmdeploy", Family::Llm, true, Some(0.7), None),
+        ("nim", Family::Llm, true, Some(0.7), None),
+        ("ray", Family::Llm, true, Some(0.7), None),
         ("triton", Family::Llm, false, None, None),
         ("llamacpp", Family::Llm, false, None, None),
         ("gpu", Family::Gpu, false, None, Some(0.8)),
@@ -128,6 +131,8 @@ fn the_engine_decides_family_kv_and_gpu() {
     }
     let triton = setup(&[("engine", "triton"), ("kvCache", "0.8")]);
     assert!(triton.has_kv, "who gives a target says that there is a gauge");
+    let faults = read(&[("engine", "tgi"), ("kvCache", "0.8")]).unwrap_err();
+    assert!(faults.to_string().contains("is not readable with engine: tgi"), "{faults}");
     let custom =
         setup(&[("engine", "custom"), ("signals", "[{name: q, query: sum(q), target: 5}]")]);
     assert_eq!(
@@ -298,7 +303,9 @@ const WRONG: &[&[(&str, &str)]] = &[
     &[("signals", "[{name: A, query: 'sum(', target: 0, role: x, total: y}]")],
     &[("signals", "[{name: a, target: 1, treshold: 2, query: x}]")],
     &[("activation", "-1")],
-    &[("gateway", "istio")],
+    &[("gateway", "traefik")],
+    &[("gateway", "litellm")],
+    &[("engine", "tgi"), ("kvCache", "0.8")],
     &[("gatewaySelector", "a=\"b\"")],
     &[("activationQuery", "sum(x")],
     &[("idleAfter", "1s")],

@@ -241,6 +241,10 @@ pub struct GatewayReading {
     pub arrivals_per_second: Option<f64>,
     /// Age of the newest sample behind it.
     pub age: Option<Duration>,
+    /// What is held are requests of the last minute that were refused for want of a pod, or all that
+    /// came within it: demand at zero, but nobody waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refuses: bool,
 }
 
 /// The result of one of the user's own signals, in the order of the setup.

@@ -35,6 +35,8 @@ pub(crate) struct Ticker {
     observer: Box<dyn Observe>,
     quarantine: Quarantine,
     overdue: bool,
+    /// The last tick came between two others because demand showed.
+    hinted: bool,
 }
 
 impl Ticker {
@@ -45,7 +47,8 @@ impl Ticker {
         observer: Box<dyn Observe>,
     ) -> Self {
         let quarantine = Quarantine::default();
-        Self { shared, scaler, namespace_gate, observer, quarantine, overdue: false }
+        let (overdue, hinted) = (false, false);
+        Self { shared, scaler, namespace_gate, observer, quarantine, overdue, hinted }
     }
 
     /// Ticks until nobody wants the scaler any more. The first tick comes at once and stands for
@@ -61,8 +64,35 @@ impl Ticker {
                 debug!("no longer asked for");
                 return;
             }
-            target = next(&self.scaler).await;
+            target = self.next().await;
         }
+    }
+
+    /// Waits for the next instant of the grid; or for a revision, or demand while it sleeps, which are
+    /// decided upon at once. Demand that a tick did not wake for is left to the next of the grid.
+    async fn next(&mut self) -> Timestamp {
+        let clock = self.scaler.clock();
+        let target = schedule::next(clock.now(), self.scaler.spec.setup.tick);
+        let above = self.sleeps().then_some(self.scaler.spec.setup.activation);
+        let told = above.is_some() && self.hinted;
+        self.hinted = false;
+        let shown = async {
+            if told { std::future::pending().await } else { self.observer.demand(above).await }
+        };
+        tokio::select! {
+            () = clock.sleep_until(target) => target,
+            () = self.scaler.revised() => clock.now(),
+            at = shown => {
+                self.hinted = true;
+                at
+            }
+        }
+    }
+
+    /// Whether nothing is wanted and nothing serves.
+    fn sleeps(&self) -> bool {
+        let latest = self.scaler.latest();
+        latest.is_some_and(|decision| decision.active() != Some(true) && !decision.serving)
     }
 
     async fn tick(&mut self, target: Timestamp) {
@@ -131,15 +161,5 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         self.shared.room.leave(&self.scaler);
         self.scaler.close();
-    }
-}
-
-/// Waits for the next instant of the grid, or for a revision, which is decided upon at once.
-async fn next(scaler: &Scaler) -> Timestamp {
-    let clock = scaler.clock();
-    let target = schedule::next(clock.now(), scaler.spec.setup.tick);
-    tokio::select! {
-        () = clock.sleep_until(target) => target,
-        () = scaler.revised() => clock.now(),
     }
 }

@@ -21,6 +21,13 @@ use crate::spec::{self, Faults, Limits, Spec, Target};
 pub trait Observe: Send + fmt::Debug {
     /// Everything that could be read for the tick at `at`. May be dropped half-way.
     fn observe(&mut self, at: Timestamp) -> BoxFuture<'_, Observation>;
+
+    /// Waits until more demand than `above` shows where it shows between ticks while the scaler sleeps,
+    /// and gives the instant at which it did; for ever where there is no such place, or `above` is
+    /// absent: the scaler does not sleep. May be dropped while it waits.
+    fn demand(&mut self, _above: Option<f64>) -> BoxFuture<'_, Timestamp> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// The functions that a registry of scalers calls.
@@ -78,5 +85,9 @@ impl World for Live {
 impl Observe for Reader {
     fn observe(&mut self, at: Timestamp) -> BoxFuture<'_, Observation> {
         Box::pin(Self::observe(self, at))
+    }
+
+    fn demand(&mut self, above: Option<f64>) -> BoxFuture<'_, Timestamp> {
+        Box::pin(Self::demand(self, above))
     }
 }

@@ -37,8 +37,8 @@ pub struct RawSeries {
 /// The roles found among the series of one pod, and those that are known zero because their family
 /// is created lazily and the page was read.
 ///
-/// A role is known zero only beside another role that was found: a page of something else, or of
-/// another model, proves nothing.
+/// A role is known zero only beside what the preset takes for a sign of life, or else beside another
+/// role that was found: a page of something else, or of another model, proves nothing.
 #[must_use]
 pub fn roles(
     preset: &Preset,
@@ -57,10 +57,16 @@ pub fn roles(
         }
     }
     let lazy = preset.families.iter().filter(|family| family.lazy).map(|family| family.role);
-    let zero = if found.is_empty() {
-        BTreeSet::new()
-    } else {
+    let lives = match preset.alive {
+        [] => !found.is_empty(),
+        signs => page
+            .iter()
+            .any(|raw| signs.contains(&raw.name.as_str()) && selection.accepts_of_any_model(raw)),
+    };
+    let zero = if lives {
         lazy.filter(|role| !found.contains_key(role)).collect()
+    } else {
+        BTreeSet::new()
     };
     (found, zero)
 }
@@ -83,8 +89,21 @@ impl<'a> Selection<'a> {
     /// Whether a series is meant.
     #[must_use]
     pub fn accepts(&self, raw: &RawSeries) -> bool {
-        self.matchers.iter().all(|matcher| matcher.accepts(raw))
+        self.matches(raw)
             && self.model.is_none_or(|(preset, model)| of_model(preset, Some(model), raw))
+    }
+
+    /// The same, a series that names no model included.
+    fn accepts_of_any_model(&self, raw: &RawSeries) -> bool {
+        self.matches(raw)
+            && self.model.is_none_or(|(preset, model)| {
+                let unsaid = preset.model_label.is_none_or(|label| !raw.labels.contains_key(label));
+                unsaid || of_model(preset, Some(model), raw)
+            })
+    }
+
+    fn matches(&self, raw: &RawSeries) -> bool {
+        self.matchers.iter().all(|matcher| matcher.accepts(raw))
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod candidates;
 pub(crate) mod engine;
 pub(crate) mod facts;
 pub(crate) mod gateway;
+pub(crate) mod held;
 pub(crate) mod latency;
 pub(crate) mod own;
 

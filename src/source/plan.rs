@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::source::preset::{Asked, Histogram, Label, Preset, Tenant, cluster};
+use crate::source::preset::{Asked, Histogram, Label, Model, Preset, Tenant, cluster};
 use crate::spec::{LabelMatcher, MatchOp, Target, WorkloadKind, WorkloadRef};
 
 /// Window of raw samples with an unknown or short scrape interval: five scrapes of 30 s.
@@ -217,9 +217,11 @@ impl Scope<'_> {
     }
 }
 
-/// A gateway's series of `names`, in one of the ways it can be asked.
-pub(crate) fn gateway_series(target: &Target, asked: &Asked, names: &[&str]) -> String {
-    selector(names, &gateway_matchers(target, asked, &target.gateway_selector))
+/// A gateway's series of `names`, in one of the ways it can be asked: one selector for each place in
+/// which a scrape may have left the namespace.
+pub(crate) fn gateway_series(target: &Target, asked: &Asked, names: &[&str]) -> Vec<String> {
+    let within = tenants(target, asked, &target.gateway_selector);
+    within.iter().map(|within| selector(names, &demand_matchers(target, asked, within))).collect()
 }
 
 /// Ready replicas of the workload, in both label styles: the larger where several say it.
@@ -259,23 +261,35 @@ pub fn candidates(target: &Target, names: &[&str], blank: &[&str]) -> String {
     parts.join(" or ")
 }
 
-/// Raw samples of a gateway, in one of the ways it can be asked: one query, or two where the user's
-/// matchers name labels of a flow, which the families that show life do not have.
+/// Raw samples of a gateway, in one of the ways it can be asked: one query, or two where the families
+/// that show life lack a label that the others are selected by; for each place in which a scrape may
+/// have left the namespace.
 #[must_use]
 pub fn gateway(target: &Target, asked: &Asked, window: Duration) -> Vec<String> {
     let extra = &target.gateway_selector;
-    let demand: Vec<&str> = asked.held.iter().chain(asked.arrivals).copied().collect();
-    let of_flow = |given: &&LabelMatcher| asked.flow.iter().any(|(label, _)| *label == given.label);
-    if extra.iter().find(of_flow).is_none() || asked.alive.is_empty() {
-        let names: Vec<&str> = demand.iter().chain(asked.alive).copied().collect();
-        return vec![ranged(&names, &gateway_matchers(target, asked, extra), window)];
-    }
-    let of_page: Vec<LabelMatcher> =
-        extra.iter().filter_map(|given| on_page(asked, given)).collect();
-    vec![
-        ranged(&demand, &gateway_matchers(target, asked, extra), window),
-        ranged(asked.alive, &gateway_matchers(target, asked, &of_page), window),
-    ]
+    let demand = asked.demand();
+    let of_flow = |given: &LabelMatcher| asked.flow.iter().any(|(label, _)| *label == given.label);
+    let of_model = target.model.is_some() && !matches!(asked.model, Model::Unsaid | Model::Mixed);
+    let apart = of_model || asked.object.is_some() || extra.iter().any(of_flow);
+    let of_page = of_page(asked, extra);
+    let each = |within: &Vec<String>| {
+        let matchers = demand_matchers(target, asked, within);
+        if asked.alive.is_empty() {
+            return vec![ranged(&demand, &matchers, window)];
+        }
+        if !apart {
+            let names: Vec<&str> = demand.iter().chain(asked.alive).copied().collect();
+            return vec![ranged(&names, &matchers, window)];
+        }
+        let life = with(within, of_page.iter().map(matcher));
+        vec![ranged(&demand, &matchers, window), ranged(asked.alive, &life, window)]
+    };
+    tenants(target, asked, extra).iter().flat_map(each).collect()
+}
+
+/// The user's matchers as the families that show life know them, as far as they do.
+pub(crate) fn of_page(asked: &Asked, extra: &[LabelMatcher]) -> Vec<LabelMatcher> {
+    extra.iter().filter_map(|given| on_page(asked, given)).collect()
 }
 
 /// A user's matcher as the families that show life know it, if they know it at all.
@@ -289,17 +303,47 @@ fn on_page(asked: &Asked, given: &LabelMatcher) -> Option<LabelMatcher> {
     }
 }
 
-fn gateway_matchers(target: &Target, asked: &Asked, extra: &[LabelMatcher]) -> Vec<String> {
-    let mut matchers = match asked.tenant {
+/// What the name of a cluster of Envoy Gateway begins with.
+pub(crate) const ROUTES: [&str; 2] = ["httproute/", "grpcroute/"];
+
+/// The matchers that confine a gateway's series to the namespace, one list for each place in which a
+/// scrape may have left it.
+fn tenants(target: &Target, asked: &Asked, extra: &[LabelMatcher]) -> Vec<Vec<String>> {
+    let namespace = &target.namespace;
+    match asked.tenant {
         // A router in another namespace is named by its namespace; tenancy refuses that elsewhere.
-        Tenant::Label(label) if extra.iter().any(|given| given.label == label) => Vec::new(),
-        Tenant::Label(label) => vec![equal(label, &target.namespace)],
-        Tenant::Prefix(label) => {
-            vec![like(label, &format!("{}/.+", regex_escaped(&target.namespace)))]
+        Tenant::Label(label) if extra.iter().any(|given| given.label == label) => vec![Vec::new()],
+        Tenant::Label(label) | Tenant::Own(label) => vec![vec![equal(label, namespace)]],
+        Tenant::Renamed(label) => {
+            let renamed = format!("exported_{label}");
+            // Without the second matcher a tenant in the gateway's own namespace would read everybody's.
+            let kept = vec![equal(label, namespace), equal(&renamed, "")];
+            vec![vec![equal(&renamed, namespace)], kept]
         }
-    };
-    matchers.extend(extra.iter().map(matcher));
-    matchers
+        Tenant::Prefix(label) => {
+            vec![vec![like(label, &format!("{}/.+", regex_escaped(namespace)))]]
+        }
+        Tenant::Route(label) => {
+            let kinds = ROUTES.join("|");
+            vec![vec![like(label, &format!("(?:{kinds}){}/.+", regex_escaped(namespace)))]]
+        }
+    }
+}
+
+fn demand_matchers(target: &Target, asked: &Asked, within: &[String]) -> Vec<String> {
+    let fixed = asked.with.iter().map(|(label, value)| equal(label, value));
+    let object = asked.object.map(|label| equal(label, &target.scaled_object));
+    let model = target.model.as_deref().and_then(|model| match asked.model {
+        Model::Unsaid | Model::Mixed => None,
+        Model::Label(label) => Some(equal(label, model)),
+        Model::AnyCase(label) => Some(like(label, &format!("(?i){}", regex_escaped(model)))),
+    });
+    let extra = target.gateway_selector.iter().map(matcher);
+    with(within, fixed.chain(object).chain(model).chain(extra))
+}
+
+fn with(within: &[String], more: impl Iterator<Item = String>) -> Vec<String> {
+    within.iter().cloned().chain(more).collect()
 }
 
 /// Raw samples of `up` of one scrape target.

@@ -7,13 +7,14 @@ pub(crate) mod cluster;
 mod engines;
 mod gateway;
 mod gpu;
+mod others;
 mod sglang;
 mod table;
 mod vllm;
 
-use crate::spec::{Engine, Gateway};
+use crate::spec::Engine;
 
-pub use gateway::{Asked, Tenant, asked};
+pub use gateway::{Asked, Model, Refusals, Tenant, asked, on_any_page, wanted};
 pub use table::{Family, Histogram, Label, Preset, Value, is_ratio};
 
 /// The preset of `engine`; empty for `custom`.
@@ -27,44 +28,28 @@ pub const fn preset(engine: Engine) -> Preset {
         Engine::Triton => engines::TRITON,
         Engine::Llamacpp => engines::LLAMACPP,
         Engine::Dynamo => engines::DYNAMO,
+        Engine::Lmdeploy => others::LMDEPLOY,
+        Engine::Nim => others::NIM,
+        Engine::Ray => others::RAY,
         Engine::Gpu => gpu::PRESET,
         Engine::Custom => Preset::NONE,
     }
-}
-
-/// Whether this version reads `engine`.
-#[must_use]
-pub const fn engine_supported(engine: Engine) -> bool {
-    matches!(engine, Engine::Custom) || !preset(engine).families.is_empty()
-}
-
-/// Whether this version reads `gateway`; the others are for a later one.
-#[must_use]
-pub const fn gateway_supported(gateway: Gateway) -> bool {
-    !asked(gateway).is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Engine, Gateway, Value, engine_supported, gateway_supported, preset};
+    use super::{Engine, Value, asked, preset};
+    use crate::spec::Gateway;
 
-    const ENGINES: [Engine; 9] = [
-        Engine::Vllm,
-        Engine::Sglang,
-        Engine::Tgi,
-        Engine::Trtllm,
-        Engine::Triton,
-        Engine::Llamacpp,
-        Engine::Dynamo,
-        Engine::Gpu,
-        Engine::Custom,
-    ];
+    fn engines() -> impl Iterator<Item = Engine> {
+        Engine::NAMES.into_iter().map(|(_, engine)| engine)
+    }
 
     #[test]
     fn tables_hold_only_names_that_prometheus_accepts() {
-        for engine in ENGINES {
+        for engine in engines() {
             for family in preset(engine).families {
                 assert!(!family.names.is_empty(), "{engine:?} {:?}", family.role);
                 for name in family.every_name() {
@@ -77,7 +62,7 @@ mod tests {
 
     #[test]
     fn factors_are_positive() {
-        for engine in ENGINES {
+        for engine in engines() {
             for family in preset(engine).families {
                 if let Value::Scaled(factor) = family.value {
                     assert!(factor > 0.0, "{engine:?} {:?}", family.role);
@@ -88,7 +73,7 @@ mod tests {
 
     #[test]
     fn every_llm_engine_says_what_waits_and_what_runs() {
-        for engine in ENGINES.into_iter().filter(|e| !matches!(e, Engine::Gpu | Engine::Custom)) {
+        for engine in engines().filter(|e| !matches!(e, Engine::Gpu | Engine::Custom)) {
             let roles: BTreeSet<String> =
                 preset(engine).families.iter().map(|f| format!("{:?}", f.role)).collect();
             assert!(roles.contains("Waiting") && roles.contains("Running"), "{engine:?}");
@@ -96,23 +81,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_yet_says_so() {
-        for engine in ENGINES {
-            assert!(engine_supported(engine), "{engine:?}");
-        }
-        let rows = [
-            (Gateway::LlmD, true),
-            (Gateway::KedaHttp, true),
-            (Gateway::ProductionStack, true),
-            (Gateway::Knative, false),
-            (Gateway::EnvoyAi, false),
-            (Gateway::Litellm, false),
-            (Gateway::Dynamo, false),
-            (Gateway::Ray, false),
-        ];
-        for (gateway, expected) in rows {
-            assert_eq!(gateway_supported(gateway), expected, "{gateway:?}");
-            assert_eq!(gateway.acts(), expected, "{gateway:?}: the parser says otherwise");
+    fn every_gateway_shows_demand_under_names_that_prometheus_accepts() {
+        for (word, gateway) in Gateway::NAMES {
+            assert!(!asked(gateway).is_empty(), "{word}");
+            for way in asked(gateway) {
+                let names = way.demand();
+                assert!(!names.is_empty(), "{word}");
+                for name in names.iter().chain(way.alive) {
+                    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+                    assert!(name.chars().all(fits), "{name}");
+                }
+                // Each says in exactly one way what stands for requests held.
+                let shows = [!way.held.is_empty() || way.refused.is_some(), way.edge];
+                assert_eq!(shows.iter().filter(|shows| **shows).count(), 1, "{word}");
+            }
         }
     }
 }

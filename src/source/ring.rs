@@ -24,6 +24,19 @@ const START_JITTER: f64 = 2.0;
 /// Most samples kept of one series: a tick of 5 s fills the window of 150 s with 30.
 const SAMPLES_MAX: usize = 64;
 
+/// Ends of the names of counters.
+const COUNTERS: [&str; 4] = ["_total", "_count", "_sum", "_bucket"];
+
+/// Counters whose names do not say so.
+const COUNTERS_BY_NAME: [&str; 6] = [
+    "nginx_ingress_controller_requests",
+    "envoy_cluster_upstream_cx_none_healthy",
+    "ray_serve_handle_request_counter",
+    "nv_inference_request_success",
+    "tgi_request_success",
+    "tgi_request_failure",
+];
+
 /// A timestamp written on a page is believed this far back and forward. An exporter that writes
 /// them lags by its own cache; clocks of one cluster differ by seconds.
 const PAST_MAX: Duration = Duration::from_secs(300);
@@ -93,8 +106,8 @@ impl Memory {
     /// last reading was zero then: engines create counters with their first event, and without
     /// this the first burst would be missed.
     fn born(&self, series: &PageSeries) -> VecDeque<Sample> {
-        let counter =
-            ["_total", "_count", "_sum", "_bucket"].iter().any(|end| series.name.ends_with(end));
+        let counter = COUNTERS.iter().any(|end| series.name.ends_with(end))
+            || COUNTERS_BY_NAME.contains(&series.name.as_str());
         match self.read {
             Some(at) if counter && series.timestamp.is_none() => {
                 VecDeque::from([Sample { at, value: 0.0 }])

@@ -22,13 +22,13 @@ use futures_util::stream;
 
 use crate::engine::observation::{Fault, FaultKind, Phase};
 use crate::engine::units::Timestamp;
-use crate::source::exposition::Wanted;
+use crate::source::exposition::{Page, Wanted};
 use crate::source::resolve::literal;
 use crate::source::ring::{Memory, PROCESS_START};
-use crate::source::scrape::fetch::Place;
 use crate::source::scrape::scraper::Answer;
 use crate::spec::Endpoint;
 
+pub(crate) use fetch::Place;
 pub use limits::Limits;
 pub use reading::{PageResult, Reading, wanted};
 pub use scraper::{Error, Scraper};
@@ -158,6 +158,34 @@ impl Pages {
         reading.faults.dedup();
         reading
     }
+}
+
+/// Where the pages of one endpoint are now: of a name that stands for several, at most `most`.
+///
+/// # Errors
+/// When nobody can say, or an address may not be scraped.
+pub(crate) async fn whereabouts(
+    scraper: &Scraper,
+    endpoint: &Endpoint,
+    namespace: &str,
+    most: usize,
+) -> Result<BTreeSet<Place>, FaultKind> {
+    let addresses = scraper.resolver.addresses(&endpoint.host, namespace).await;
+    let resolved = [Resolved { endpoint, addresses: Ok(addresses?) }];
+    Ok(places(&resolved, most))
+}
+
+/// The page at `place` now, within `limit`; read for no tick, and remembered by nobody.
+///
+/// # Errors
+/// What kept it from being read.
+pub(crate) async fn glance(
+    scraper: &Scraper,
+    place: &Place,
+    wanted: &Wanted,
+    limit: Duration,
+) -> Result<Page, FaultKind> {
+    scraper.glance(place, wanted, limit).await
 }
 
 impl Known {

@@ -56,6 +56,12 @@ pub(crate) fn read(raw: &mut Raw, engine: Engine) -> Demand {
     let parsed = raw.take_list("signals", |text| signals::parse("signals", text));
     let (own, queries): (Vec<OwnSignal>, Vec<OwnQuery>) =
         parsed.unwrap_or_default().into_iter().unzip();
+    if engine == Engine::Tgi && raw.has("kvCache") {
+        raw.refuse(
+            "kvCache",
+            "is not readable with engine: tgi, which exports no use of its cache",
+        );
+    }
     if family == Family::Llm {
         targets.kv_cache = targets.kv_cache.or_else(|| ratio(KV_CACHE).filter(|_| has_kv));
     } else {
@@ -81,14 +87,26 @@ const fn family(engine: Engine) -> Family {
         | Engine::Trtllm
         | Engine::Triton
         | Engine::Llamacpp
-        | Engine::Dynamo => Family::Llm,
+        | Engine::Dynamo
+        | Engine::Lmdeploy
+        | Engine::Nim
+        | Engine::Ray => Family::Llm,
     }
 }
 
 /// Engines that always have a KV gauge. Triton has one with its TRT-LLM backend only, llama.cpp had
-/// one until May 2025: there the user says so by giving `kvCache`.
+/// one until May 2025, Dynamo has it on the pages of its workers: there the user says so by giving
+/// `kvCache`. TGI has none: a target for it would be missing for ever, and what is missing holds.
 const fn has_kv(engine: Engine) -> bool {
-    matches!(engine, Engine::Vllm | Engine::Sglang | Engine::Tgi | Engine::Trtllm | Engine::Dynamo)
+    matches!(
+        engine,
+        Engine::Vllm
+            | Engine::Sglang
+            | Engine::Trtllm
+            | Engine::Lmdeploy
+            | Engine::Nim
+            | Engine::Ray
+    )
 }
 
 fn ratio(value: f64) -> Option<Ratio> {

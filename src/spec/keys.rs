@@ -74,10 +74,6 @@ const fn row(
     Key { name, meaning, accepted, default, later: None, multiline: false }
 }
 
-const fn later(key: Key, later: Option<&'static str>) -> Key {
-    Key { later, ..key }
-}
-
 const fn lines(key: Key) -> Key {
     Key { multiline: true, ..key }
 }
@@ -92,7 +88,7 @@ const QUANTILE: &str = "a quantile such as 95, p95 or 0.95";
 #[rustfmt::skip]
 static KEYS: [Key; 44] = [
     row("engine", "preset of metric names and roles; `gpu`: GPU exporter only; `custom`: own signals only",
-        "one of vllm, sglang, tgi, trtllm, triton, llamacpp, dynamo, gpu, custom", "`vllm`"),
+        "one of vllm, sglang, tgi, trtllm, triton, llamacpp, dynamo, lmdeploy, nim, ray, gpu, custom", "`vllm`"),
     row("profile", "what one replica carries, until it was observed; `bert-gpu` seeds nothing",
         "one of llama-3-8b-a100, llama-3-8b-h100, qwen3-32b-tp2-h100, bert-gpu", "none: learned"),
     row("workload", "the object that carries the pods", "NAME, deployment/NAME or statefulset/NAME", "what the HPA targets"),
@@ -105,7 +101,7 @@ static KEYS: [Key; 44] = [
     row("concurrency", "waiting + running requests one replica should carry", POSITIVE, "unset"),
     row("requestRate", "arriving requests per second one replica should carry", POSITIVE, "learned"),
     row("tokenRate", "tokens (prompt + output) per second one replica should carry", POSITIVE, "learned"),
-    row("kvCache", "share of its KV cache one replica should carry", RATIO, "`0.70` for vllm, sglang, tgi, trtllm, dynamo"),
+    row("kvCache", "share of its KV cache one replica should carry", RATIO, "`0.70` for vllm, sglang, trtllm, lmdeploy, nim, ray"),
     row("ttft", "objective: time to first token", "a duration from 1ms to 10m", "unset"),
     row("interTokenLatency", "objective: time between output tokens", "a duration from 1ms to 10m", "unset"),
     row("requestLatency", "objective: the whole request", "a duration from 1ms to 1h", "unset"),
@@ -117,12 +113,11 @@ static KEYS: [Key; 44] = [
     lines(row("signals", "own signals: a YAML list of `name`, `query`, `target`, `role` (`demand`, `latency`, `activation`; default `demand`), `total` (default `true`: value / target; `false`: mean per ready replica)",
         "a YAML list of at most 20 signals", "none")),
     row("activation", "0 to 1 only: wake when waiting + in flight + held is above it", "a number, 0 or more", "`0`"),
-    later(row("gateway", "where demand shows while there are no pods",
-        "one of production-stack, llm-d, keda-http, knative, envoy-ai, litellm, dynamo, ray", "none"),
-        Some("`production-stack`, `llm-d` and `keda-http` act; the others are not read yet, and `check` refuses them")),
+    row("gateway", "where demand shows while there are no pods; `litellm` and `envoy-ai` need a `model` or a `gatewaySelector`",
+        "one of production-stack, llm-d, keda-http, knative, envoy-ai, litellm, dynamo, ray, ingress-nginx, istio, prescale-gate", "none"),
     lines(row("gatewaySelector", "label matchers for the gateway's series", MATCHERS, "none")),
     lines(row("activationQuery", "own query of the demand held while there are no pods", "a query of at most 4096 bytes", "none")),
-    row("activationEndpoints", "pages that show the demand held while there are no pods", PAGES, "none"),
+    row("activationEndpoints", "pages that show the demand held while there are no pods; looked at each second while the workload sleeps", PAGES, "none"),
     row("idleAfter", "waiting = running = held = 0 for all of it before sleep; at least the cold start. KEDA adds its `cooldownPeriod`",
         "a duration from 10s to 7d", "`5m`"),
     row("activationTimeout", "how long a wake is held, extended while pods load", "a duration from 10s to 1d", "max(15m, 3 x lead time)"),

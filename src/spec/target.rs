@@ -23,6 +23,12 @@ pub enum Engine {
     Llamacpp,
     /// NVIDIA Dynamo.
     Dynamo,
+    /// LMDeploy.
+    Lmdeploy,
+    /// NVIDIA NIM.
+    Nim,
+    /// vLLM under Ray Serve.
+    Ray,
     /// GPU exporter only.
     Gpu,
     /// The user's own signals only.
@@ -31,7 +37,7 @@ pub enum Engine {
 
 impl Engine {
     /// All engines by the name that metadata gives them.
-    pub const NAMES: [(&'static str, Self); 9] = [
+    pub const NAMES: [(&'static str, Self); 12] = [
         ("vllm", Self::Vllm),
         ("sglang", Self::Sglang),
         ("tgi", Self::Tgi),
@@ -39,6 +45,9 @@ impl Engine {
         ("triton", Self::Triton),
         ("llamacpp", Self::Llamacpp),
         ("dynamo", Self::Dynamo),
+        ("lmdeploy", Self::Lmdeploy),
+        ("nim", Self::Nim),
+        ("ray", Self::Ray),
         ("gpu", Self::Gpu),
         ("custom", Self::Custom),
     ];
@@ -148,11 +157,17 @@ pub enum Gateway {
     Dynamo,
     /// Ray Serve.
     Ray,
+    /// ingress-nginx.
+    IngressNginx,
+    /// Istio's proxies.
+    Istio,
+    /// prescale's own gate.
+    PrescaleGate,
 }
 
 impl Gateway {
     /// All gateways by the name that metadata gives them.
-    pub const NAMES: [(&'static str, Self); 8] = [
+    pub const NAMES: [(&'static str, Self); 11] = [
         ("production-stack", Self::ProductionStack),
         ("llm-d", Self::LlmD),
         ("keda-http", Self::KedaHttp),
@@ -161,16 +176,10 @@ impl Gateway {
         ("litellm", Self::Litellm),
         ("dynamo", Self::Dynamo),
         ("ray", Self::Ray),
+        ("ingress-nginx", Self::IngressNginx),
+        ("istio", Self::Istio),
+        ("prescale-gate", Self::PrescaleGate),
     ];
-
-    /// Whether this version reads it; the others are known names that a later one will read.
-    #[must_use]
-    pub const fn acts(self) -> bool {
-        match self {
-            Self::ProductionStack | Self::LlmD | Self::KedaHttp => true,
-            Self::Knative | Self::EnvoyAi | Self::Litellm | Self::Dynamo | Self::Ray => false,
-        }
-    }
 }
 
 impl fmt::Display for Gateway {

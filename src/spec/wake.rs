@@ -37,14 +37,26 @@ pub(crate) fn read(raw: &mut Raw, namespace: &str) -> Wake {
         raw.refuse("gatewaySelector", "needs a gateway");
     }
     let pages = raw.take("activationEndpoints", |text| endpoint::parse(text, namespace));
+    let gateway = raw.take("gateway", |text| names::one_of(text, &Gateway::NAMES));
+    confined(raw, gateway);
     let idle_after = raw.take("idleAfter", |text| span::within(text, SHORTEST, WEEK));
     Wake {
         activation: raw.take("activation", number::not_negative).unwrap_or(0.0),
-        gateway: raw.take("gateway", |text| names::one_of(text, &Gateway::NAMES)),
+        gateway,
         gateway_selector: raw.take("gatewaySelector", selector::parse).unwrap_or_default(),
         activation_query: raw.take("activationQuery", query::parse),
         activation_endpoints: pages.unwrap_or_default(),
         idle_after: idle_after.unwrap_or(IDLE_AFTER),
         activation_timeout: raw.take("activationTimeout", |text| span::within(text, SHORTEST, DAY)),
+    }
+}
+
+/// Gateways whose series are those of all workloads behind them must be told which are meant: every
+/// request to a neighbour would wake this workload as well.
+fn confined(raw: &mut Raw, gateway: Option<Gateway>) {
+    let mixed = matches!(gateway, Some(Gateway::Litellm | Gateway::EnvoyAi));
+    if mixed && !raw.has("model") && !raw.has("gatewaySelector") {
+        let problem = "counts the requests of all models together: give model, or gatewaySelector";
+        raw.refuse("gateway", problem);
     }
 }

@@ -296,7 +296,7 @@ impl World {
         if let Some(held) = self.knob("held") {
             let held = held.parse().ok().filter(|_| !outage);
             let age = (!outage).then_some(Duration::from_secs(5));
-            let reading = GatewayReading { held, arrivals_per_second: None, age };
+            let reading = GatewayReading { held, age, ..GatewayReading::default() };
             observation.gateway = Some(reading);
         }
         if let Some(own) = self.knob("own") {

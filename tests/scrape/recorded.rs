@@ -97,6 +97,7 @@ const PRESET: Preset = Preset {
         },
     ],
     model_label: Some("model_name"),
+    alive: &[],
 };
 
 fn result(series: &[RawSeries], answered: bool) -> PageResult {

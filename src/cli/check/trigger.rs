@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use crate::cli::check::finding::{Findings, Level, Place, Setting, Trigger};
 use crate::cli::check::manifest::TriggerManifest;
 use crate::engine::setup::Strategy;
-use crate::source::preset::{engine_supported, gateway_supported};
-use crate::spec::{Engine, Faults, Gateway, Limits, Spec, key, parse};
+use crate::spec::{Faults, Limits, Spec, key, parse};
 
 /// Keys of which one is enough to see demand while there are no pods.
 const WAKE_KEYS: [&str; 4] = ["gateway", "activationQuery", "activationEndpoints", "signals"];
@@ -71,8 +70,7 @@ pub(crate) fn check(
     };
     if let Some(spec) = &spec {
         queries(spec, &place, findings);
-        presets(spec, &place, findings);
-        for (name, _) in spec.not_acting.iter().filter(|(name, _)| name != "gateway") {
+        for (name, _) in &spec.not_acting {
             let later = key(name).and_then(|key| key.later).unwrap_or_default();
             findings.add(Level::Info, &place, name, later);
         }
@@ -164,26 +162,6 @@ fn connection(metadata: &BTreeMap<String, String>, place: &Place, findings: &mut
     } else if on("unsafeSsl") {
         let message = "accepts any certificate; put caCert into a TriggerAuthentication instead";
         findings.add(Level::Warning, place, "unsafeSsl", message);
-    }
-}
-
-/// Presets that are known and not read yet: a workload would sleep, or stay cold, for ever.
-fn presets(spec: &Spec, place: &Place, findings: &mut Findings) {
-    let supported =
-        |words: Vec<&str>| format!("is not read by this version: one of {}", words.join(", "));
-    let engine = spec.target.engine;
-    if !engine_supported(engine) {
-        let words = Engine::NAMES.iter().filter(|(_, one)| engine_supported(*one));
-        let message = format!("{engine} {}", supported(words.map(|(word, _)| *word).collect()));
-        findings.add(Level::Error, place, "engine", message);
-    }
-    if let Some(gateway) = spec.target.gateway.filter(|gateway| !gateway_supported(*gateway)) {
-        let words = Gateway::NAMES.iter().filter(|(_, one)| gateway_supported(*one));
-        let message = format!(
-            "{gateway} {}; or use activationQuery",
-            supported(words.map(|(word, _)| *word).collect())
-        );
-        findings.add(Level::Error, place, "gateway", message);
     }
 }
 

@@ -69,11 +69,12 @@ impl Input<'_> {
     }
 
     /// Waiting requests: in the engines, and at the gateway beyond what the engines know of. The
-    /// gateway's number may include what is in flight, so only the excess is a queue.
+    /// gateway's number may include what is in flight, so only the excess is a queue; where it refuses,
+    /// nobody waits.
     #[must_use]
     pub fn backlog(&self) -> Option<f64> {
         let waiting = self.level(Role::Waiting)?;
-        let held = self.signals.outside.held.unwrap_or(0.0);
+        let held = self.signals.outside.waits.unwrap_or(0.0);
         let running = self.level(Role::Running).unwrap_or(held);
         Some(waiting.max(held - running))
     }

@@ -13,6 +13,8 @@ pub struct Outside {
     pub own: Vec<Option<f64>>,
     /// Held or in flight at the gateway; absent when unreadable or not configured.
     pub held: Option<f64>,
+    /// Held where the gateway holds: requests that wait, or are in flight, at it.
+    pub waits: Option<f64>,
     /// Requests per second at the gateway.
     pub arrivals: Option<f64>,
     /// Everything that can wake, summed: held, own activation signals, own totals of demand.
@@ -57,6 +59,7 @@ impl Outside {
             own_age: own_age(setup, observation),
             own,
             held,
+            waits: held.filter(|_| gateway.is_some_and(|gateway| !gateway.refuses)),
             arrivals,
         }
     }

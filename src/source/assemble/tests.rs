@@ -9,6 +9,9 @@ use crate::engine::units::Timestamp;
 use crate::source::preset::preset;
 use crate::spec::{Engine, LabelMatcher, MatchOp};
 
+#[cfg(test)]
+mod idle;
+
 /// A page as one sample per series: enough of the text format for the genuine pages here.
 fn page(text: &str) -> Vec<RawSeries> {
     text.lines().filter(|line| !line.starts_with('#')).filter_map(raw).collect()

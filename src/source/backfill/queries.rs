@@ -143,13 +143,11 @@ fn of_engine(subject: &Subject<'_>, gateway: bool) -> Vec<Query> {
 /// Arrivals at a gateway: the first family that is there.
 fn at_gateway(subject: &Subject<'_>) -> Option<String> {
     let range = subject.range();
-    let ways = asked(subject.target.gateway?).iter();
+    let ways = asked(subject.target.gateway?).iter().filter(|way| way.fits(subject.target));
     let names = ways.flat_map(|way| way.arrivals.iter().map(move |name| (way, *name)));
     let sums: Vec<String> = names
-        .map(|(way, name)| {
-            let series = plan::gateway_series(subject.target, way, &[name]);
-            format!("sum(rate({series}{range}))")
-        })
+        .flat_map(|(way, name)| plan::gateway_series(subject.target, way, &[name]))
+        .map(|series| format!("sum(rate({series}{range}))"))
         .collect();
     (!sums.is_empty()).then(|| sums.join(" or "))
 }

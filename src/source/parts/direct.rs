@@ -11,13 +11,12 @@ use crate::engine::observation::{
 };
 use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, Selection};
-use crate::source::exposition::Wanted;
 use crate::source::parts::asking::{Notes, searched};
 use crate::source::parts::engine::searches;
-use crate::source::parts::gateway;
-use crate::source::preset::{Asked, asked, preset};
+use crate::source::parts::held;
+use crate::source::preset::{self, Asked, asked, on_any_page, preset};
 use crate::source::scrape::{Pages, Reading, Scraper, wanted};
-use crate::spec::{Gateway, SourceRef, Target};
+use crate::spec::{SourceRef, Target};
 
 /// The pages of one scaler.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl Direct {
             }
         };
         let held = (!target.activation_endpoints.is_empty())
-            .then(|| pages(&target.activation_endpoints, held_names(target)));
+            .then(|| pages(&target.activation_endpoints, preset::wanted(ways(target))));
         Self { engine, held }
     }
 
@@ -104,9 +103,7 @@ impl Shown {
     }
 
     fn take_held(&mut self, reading: Reading, at: Timestamp, target: &Target) {
-        let ways: Vec<&Asked> = gateways(target).iter().flat_map(|one| asked(*one)).collect();
-        let preset = preset(target.engine);
-        let selection = Selection::new(&preset, None, &target.gateway_selector);
+        let ways = ways(target);
         let rows: Vec<RawSeries> = reading
             .pages
             .iter()
@@ -114,14 +111,12 @@ impl Shown {
             .flat_map(|(address, page)| {
                 page.series.iter().map(move |row| on_page(row.clone(), address))
             })
-            .filter(|row| selection.accepts(row))
             .collect();
         self.notes.faults.extend(reading.faults);
-        let names: Vec<&str> =
-            ways.iter().flat_map(|way| way.held.iter().chain(way.arrivals)).copied().collect();
+        let names: Vec<&str> = ways.iter().flat_map(|way| way.demand()).collect();
         let present = rows.iter().map(|row| row.name.as_str()).collect();
         self.notes.searched.push(searched("gateway", &names, &present));
-        let read = ways.into_iter().find_map(|way| gateway::on_pages(way, target, &rows, at));
+        let read = ways.into_iter().find_map(|way| held::on_pages(way, target, &rows, at));
         self.held = Some(read.unwrap_or_default());
     }
 
@@ -141,7 +136,7 @@ impl Shown {
         }
         if let Some(held) = held {
             let other = observation.gateway.take();
-            observation.gateway = Some(other.map_or(held, |other| gateway::both(held, other)));
+            observation.gateway = Some(other.map_or(held, |other| held::both(held, other)));
         }
         observation.partial |= notes.partial;
         observation.faults.extend(notes.faults);
@@ -149,18 +144,9 @@ impl Shown {
     }
 }
 
-/// The gateways whose families a page of held demand may show: the one named, else any.
-fn gateways(target: &Target) -> Vec<Gateway> {
-    let any = || vec![Gateway::LlmD, Gateway::KedaHttp, Gateway::ProductionStack];
-    target.gateway.map_or_else(any, |one| vec![one])
-}
-
-fn held_names(target: &Target) -> Wanted {
-    let ways = gateways(target);
-    let ways = ways.iter().flat_map(|one| asked(*one));
-    Wanted::names(
-        ways.flat_map(|way| way.held.iter().chain(way.arrivals).chain(way.alive)).copied(),
-    )
+/// The ways in which a page of held demand may be read.
+fn ways(target: &Target) -> Vec<&'static Asked> {
+    on_any_page(target.gateway).into_iter().flat_map(asked).collect()
 }
 
 /// Series of two pages are told apart as a server's are: by the instance.

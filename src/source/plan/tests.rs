@@ -162,6 +162,82 @@ fn gateways_are_asked_in_the_tenants_namespace() {
     );
 }
 
+/// All queries of a gateway, its ways in order.
+fn all(target: &Target, of: Gateway) -> Vec<String> {
+    let ways = asked(of).iter().filter(|way| way.fits(target));
+    ways.flat_map(|way| gateway(target, way, SPAN)).collect()
+}
+
+#[test]
+fn what_a_series_says_of_its_namespace_is_asked_under_every_name_it_may_have() {
+    let mut target = target();
+    // A tenant in the gateway's own namespace must not read what a scrape renamed: it is everybody's.
+    check_all(
+        &all(&target, Gateway::IngressNginx),
+        &[
+            r#"{__name__="nginx_ingress_controller_requests",exported_namespace="llm"}[150s]"#,
+            r#"{__name__="nginx_ingress_controller_requests",namespace="llm",exported_namespace=""}[150s]"#,
+        ],
+    );
+    check_all(
+        &all(&target, Gateway::PrescaleGate),
+        &[
+            r#"{__name__=~"prescale_gate_requests_in_flight|prescale_gate_requests_held|prescale_gate_requests_total",exported_namespace="llm",name="llama"}[150s]"#,
+            r#"{__name__=~"prescale_gate_requests_in_flight|prescale_gate_requests_held|prescale_gate_requests_total",namespace="llm",exported_namespace="",name="llama"}[150s]"#,
+        ],
+    );
+    check_all(
+        &all(&target, Gateway::Knative),
+        &[
+            r#"{__name__=~"kn_revision_request_concurrency|kn_revision_request_queued",k8s_namespace_name="llm"}[150s]"#,
+            r#"{__name__="activator_request_concurrency",namespace_name="llm"}[150s]"#,
+        ],
+    );
+    target.gateway_selector = vec![matcher("destination_service_name", MatchOp::Equal, "llama")];
+    check_all(
+        &all(&target, Gateway::Istio),
+        &[
+            r#"{__name__="istio_requests_total",destination_service_namespace="llm",reporter="source",destination_service_name="llama"}[150s]"#,
+        ],
+    );
+}
+
+#[test]
+fn a_model_is_compared_where_the_gateway_says_it_and_asks_nothing_of_those_who_mix() {
+    let mut target = target();
+    target.model = Some("Org/M.1".to_owned());
+    check_all(
+        &all(&target, Gateway::Litellm),
+        &[
+            r#"{__name__="litellm_proxy_total_requests_metric_total",namespace="llm",requested_model="Org/M.1"}[150s]"#,
+            r#"{__name__="litellm_in_flight_requests",namespace="llm"}[150s]"#,
+        ],
+    );
+    check_all(
+        &all(&target, Gateway::Dynamo),
+        &[
+            r#"{__name__=~"dynamo_frontend_requests_started_total|dynamo_frontend_requests_total",namespace="llm",model=~"(?i)Org/M\\.1"}[150s]"#,
+            r#"{__name__="dynamo_frontend_disconnected_clients",namespace="llm"}[150s]"#,
+        ],
+    );
+    // Without its cluster, Envoy's series of a whole namespace are not asked.
+    check_all(
+        &all(&target, Gateway::EnvoyAi),
+        &[
+            r#"{__name__="gen_ai_server_request_duration_seconds_count",namespace="llm",gen_ai_request_model="Org/M.1"}[150s]"#,
+        ],
+    );
+    target.model = None;
+    target.gateway_selector =
+        vec![matcher("envoy_cluster_name", MatchOp::Regex, "httproute/llm/llama/.*")];
+    assert_eq!(
+        all(&target, Gateway::EnvoyAi)[0],
+        r#"{__name__=~"envoy_cluster_upstream_rq_active|envoy_cluster_upstream_cx_none_healthy",envoy_cluster_name=~"(?:httproute/|grpcroute/)llm/.+",envoy_cluster_name=~"httproute/llm/llama/.*"}[150s]"#
+    );
+    target.gateway_selector = vec![matcher("job", MatchOp::Equal, "litellm")];
+    assert_eq!(all(&target, Gateway::Litellm).len(), 2, "the whole proxy, if the user says so");
+}
+
 #[test]
 fn a_picker_that_holds_nothing_of_a_pool_shows_that_it_lives_by_the_pools_name() {
     let mut target = target();

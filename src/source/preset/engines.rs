@@ -10,8 +10,9 @@ const fn seconds(latency: Latency, names: &'static [&'static str]) -> Histogram 
     Histogram { latency, names, scale: 1.0 }
 }
 
-/// TGI 3. Everything is created with the first request; counters lack `_total`; tokens are counted
-/// at the end of a request. There is no TTFT histogram and no KV gauge (budgets are not usage).
+/// TGI 3. Everything but the token budget, which is set once the model is warm, is created with the
+/// first request; counters lack `_total`; tokens are counted at the end of a request. There is no TTFT
+/// histogram and no KV gauge (budgets are not usage).
 pub(crate) const TGI: Preset = Preset {
     families: &[
         Family::sum(Role::Waiting, &["tgi_queue_size"]).lazily(),
@@ -32,10 +33,14 @@ pub(crate) const TGI: Preset = Preset {
     model_label: None,
     model_any_case: false,
     identity: &["err"],
+    alive: &[],
 };
 
 /// trtllm-serve. Stable versions to 1.2 have no queue gauge, only latencies without a prefix; the
-/// `trtllm_` families are those of 1.3. Gauges carry `pid`, and a dead process may linger.
+/// `trtllm_` families are those of 1.3. Gauges carry `pid`, and a dead process may linger. They need
+/// `enable_iter_perf_stats`, the counters do not: a page with counters and no gauges says nothing of
+/// the queue, so the gauges are not lazy although they appear with the first iteration. `/metrics` is
+/// JSON; the page is `/prometheus/metrics`.
 pub(crate) const TRTLLM: Preset = Preset {
     families: &[
         Family::sum(Role::Waiting, &["trtllm_num_requests_waiting"]),
@@ -64,6 +69,7 @@ pub(crate) const TRTLLM: Preset = Preset {
     model_label: Some("model_name"),
     model_any_case: false,
     identity: &["model_name", "finished_reason"],
+    alive: &[],
 };
 
 /// Triton: the TensorRT-LLM backend's gauges, else the server's own pending count. The model label
@@ -88,6 +94,7 @@ pub(crate) const TRITON: Preset = Preset {
     model_label: Some("model"),
     model_any_case: false,
     identity: &["model", "version", "request_type", "kv_cache_block_type"],
+    alive: &[],
 };
 
 /// llama.cpp. No labels at all; the KV gauge was removed in May 2025 (pull request 13660).
@@ -103,10 +110,14 @@ pub(crate) const LLAMACPP: Preset = Preset {
     model_label: None,
     model_any_case: false,
     identity: &[],
+    alive: &[],
 };
 
 /// Dynamo's frontend. `queued` counts until the first token, so it includes prefill and is part of
-/// `inflight`; the router's own pending queue is what waits. Request metrics lower-case the model.
+/// `inflight`; the router's own pending queue is what waits. Request metrics lower-case the model and
+/// appear with its first request. A worker's page has the cache and none of these: it says nothing of
+/// requests, and what is absent from it is not zero. Workers alone are read as their engine, `vllm` or
+/// `sglang`, whose families they pass through.
 pub(crate) const DYNAMO: Preset = Preset {
     families: &[
         Family::sum(
@@ -154,4 +165,5 @@ pub(crate) const DYNAMO: Preset = Preset {
         "dynamo_endpoint",
         "worker_id",
     ],
+    alive: &["dynamo_frontend_disconnected_clients"],
 };

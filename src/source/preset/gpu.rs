@@ -44,4 +44,5 @@ pub(crate) const PRESET: Preset = Preset {
         "Hostname",
         "hostname",
     ],
+    alive: &[],
 };

@@ -48,4 +48,5 @@ pub(crate) const PRESET: Preset = Preset {
     model_label: Some("model_name"),
     model_any_case: false,
     identity: &["model_name", "engine_type", "dp_rank", "mode", "is_streaming", "cache_source"],
+    alive: &[],
 };

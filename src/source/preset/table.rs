@@ -111,6 +111,8 @@ pub struct Preset {
     /// readings of one truth (process ids, tensor-parallel ranks, two scrape jobs): the largest
     /// counts.
     pub identity: &'static [&'static str],
+    /// Families beside which an absent lazy one is known zero; where there are none, any role found.
+    pub alive: &'static [&'static str],
 }
 
 impl Preset {
@@ -121,13 +123,15 @@ impl Preset {
         model_label: None,
         model_any_case: false,
         identity: &[],
+        alive: &[],
     };
 
-    /// Every family name, in the order of the rows, each once.
+    /// Every family name, in the order of the rows, each once; last those that show life.
     #[must_use]
     pub fn family_names(&self) -> Vec<&'static str> {
         let mut names: Vec<&'static str> = Vec::new();
-        for name in self.families.iter().flat_map(Family::every_name) {
+        let rows = self.families.iter().flat_map(Family::every_name);
+        for name in rows.chain(self.alive.iter().copied()) {
             if !names.contains(&name) {
                 names.push(name);
             }

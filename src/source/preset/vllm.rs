@@ -71,4 +71,5 @@ pub(crate) const PRESET: Preset = Preset {
     model_label: Some("model_name"),
     model_any_case: false,
     identity: &["model_name", "engine", "finished_reason", "reason", "sleep_state"],
+    alive: &[],
 };

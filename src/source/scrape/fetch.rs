@@ -25,11 +25,11 @@ const ACCEPTED: &str =
 
 /// Which page: where to connect, and what the server is told it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) address: SocketAddr,
+pub(crate) struct Place {
+    pub(crate) address: SocketAddr,
     /// Host and port as the trigger names them.
-    pub(super) authority: String,
-    pub(super) path: String,
+    pub(crate) authority: String,
+    pub(crate) path: String,
 }
 
 /// The HTTP client.

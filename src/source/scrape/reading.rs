@@ -104,8 +104,8 @@ fn buckets<'a>(
 /// The sample names that an engine's preset and these latencies need.
 #[must_use]
 pub fn wanted(preset: &Preset, latencies: &[Latency]) -> Wanted {
-    let families = preset.families.iter().flat_map(|family| family.names);
+    let families = preset.family_names();
     let histograms = preset.histograms.iter().filter(|one| latencies.contains(&one.latency));
     let buckets = histograms.flat_map(|one| one.names).map(|name| format!("{name}_bucket"));
-    Wanted::names(families.map(|name| (*name).to_owned()).chain(buckets))
+    Wanted::names(families.into_iter().map(str::to_owned).chain(buckets))
 }

@@ -38,7 +38,7 @@ type Flight = (Timestamp, Place, Wanted);
 pub struct Scraper {
     pub(super) resolver: Resolver,
     pub(super) limits: Limits,
-    pub(super) clock: Clock,
+    pub(crate) clock: Clock,
     fetcher: Fetcher,
     slots: Semaphore,
     flights: Mutex<BTreeMap<Flight, Arc<OnceCell<Shared>>>>,
@@ -98,6 +98,18 @@ impl Scraper {
             return None;
         }
         Some(Arc::clone(flights.entry(key).or_default()))
+    }
+
+    /// The page at `place` now, shared with nobody and not remembered, within `limit`. It takes none of
+    /// the places of those who read for a tick.
+    pub(super) async fn glance(
+        &self,
+        place: &Place,
+        wanted: &Wanted,
+        limit: Duration,
+    ) -> Result<Page, FaultKind> {
+        let page = tokio::time::timeout(limit, self.fetcher.page(place, wanted)).await;
+        page.unwrap_or(Err(FaultKind::Timeout))
     }
 
     async fn fetch(&self, place: &Place, wanted: &Wanted) -> Shared {

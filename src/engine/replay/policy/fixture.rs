@@ -169,6 +169,7 @@ impl Sight {
             held: Some(held),
             arrivals_per_second: Some(rate),
             age: Some(self.age),
+            refuses: false,
         });
         self
     }
@@ -179,6 +180,7 @@ impl Sight {
             held: Some(held),
             arrivals_per_second: None,
             age: Some(self.age),
+            refuses: false,
         });
         self
     }

@@ -49,6 +49,7 @@ impl Gateway {
                 held: Some(newest.concurrency),
                 arrivals_per_second: None,
                 age,
+                refuses: false,
             });
         }
         // The change across the minute's edge counts, as an increase over raw samples does.
@@ -60,6 +61,7 @@ impl Gateway {
             held: Some(arrived),
             arrivals_per_second: Some(arrived / MINUTE.as_secs_f64()),
             age,
+            refuses: true,
         })
     }
 }
