@@ -256,6 +256,10 @@ async fn a_wake_is_handed_to_peers_and_a_dead_one_fails_nothing() {
     assert_eq!(a.counted("elsewhere"), 1);
     // It comes to this one a moment later.
     assert!(a.is_active("team-a", "only-b").await, "remembered");
+    let name = vec![format!("dns://localhost:{}", b.http.port())];
+    let c = Process::start(Start { peers: name, ..Start::default() }).await;
+    let (status, _, body) = c.wake("team-a/only-b", Some(TOKEN)).await;
+    assert_eq!((status, &body["peers"]["holding"]), (202, &1.into()), "by name: {body}");
     assert_eq!(a.wake("team-a/nobody", Some(TOKEN)).await.0, 404);
     let made_up = a.wake("team-a/nobody", Some(TOKEN_B)).await;
     assert_eq!(made_up.0, 403, "{made_up:?}");
