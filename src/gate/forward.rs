@@ -51,7 +51,7 @@ pub(super) async fn work(
     }
 }
 
-/// Sends a GET or HEAD to a ready server; it neither waits nor counts as demand.
+/// Sends what asks for no work to a ready server; it neither waits nor counts as demand.
 ///
 /// # Errors
 /// When nothing is ready, or the server gave no answer.
@@ -99,7 +99,7 @@ async fn send(
             if !is_used {
                 route.lost(endpoint);
             }
-            Ok(Outcome::Back(Outgoing::again(*request, kept)))
+            Ok(Outcome::Back(Outgoing::again(*request, &kept, &gate.budget)))
         }
         Sent::Broken => {
             route.look.notify_one();

@@ -1,11 +1,10 @@
 //! A request waits until a server is ready, or until it cannot wait any longer.
 
-use std::time::Duration;
-
 use crate::gate::arrival::Arrival;
 use crate::gate::endpoint::Chosen;
 use crate::gate::error::Refusal;
 use crate::gate::payload::Outgoing;
+use crate::gate::route::Route;
 use crate::gate::state::Gate;
 
 /// A ready server for `outgoing`, waited for if need be. Its body is read into memory meanwhile, so
@@ -27,20 +26,28 @@ pub(super) async fn ready(
     let held = route.enter().ok_or_else(full)?;
     arrival.set_held(true);
     let left = route.settings.hold_for.saturating_sub(arrival.age());
-    let result = match outgoing.keep().await {
-        Ok(_) => wait(gate, arrival, left).await,
-        Err(refusal) => Err(refusal),
+    let waiting = async {
+        outgoing.keep().await?;
+        wait(route).await
+    };
+    let result = tokio::select! {
+        // Whoever finds a server at the last moment has found one.
+        biased;
+        result = waiting => result,
+        // A body that hardly comes has no more time than one that is there.
+        () = tokio::time::sleep(left) => {
+            let held = route.settings.hold_for;
+            Err(Refusal::Deadline { held, retry: route.retry() })
+        }
+        () = gate.cut.cancelled() => Err(Refusal::Draining),
     };
     arrival.set_held(false);
     held.over();
     result
 }
 
-async fn wait(gate: &Gate, arrival: &Arrival, left: Duration) -> Result<Chosen, Refusal> {
-    let route = arrival.route();
+async fn wait(route: &Route) -> Result<Chosen, Refusal> {
     let (mut ready, mut verdict) = (route.ready.subscribe(), route.verdict.subscribe());
-    let deadline = tokio::time::sleep(left);
-    tokio::pin!(deadline);
     loop {
         if let Some(chosen) = route.pick() {
             return Ok(chosen);
@@ -52,11 +59,6 @@ async fn wait(gate: &Gate, arrival: &Arrival, left: Duration) -> Result<Chosen, 
             // Both senders live as long as the route.
             _ = ready.changed() => {}
             _ = verdict.changed() => {}
-            () = &mut deadline => {
-                let held = route.settings.hold_for;
-                return Err(Refusal::Deadline { held, retry: route.retry() });
-            }
-            () = gate.cut.cancelled() => return Err(Refusal::Draining),
         }
     }
 }

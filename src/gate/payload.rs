@@ -1,7 +1,7 @@
 //! Bodies of requests: passed on as they come, or kept in memory within bounds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -16,6 +16,10 @@ use crate::gate::error::Refusal;
 
 /// Longest pause within a body that is being kept; whoever is slower keeps memory from others.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// Longest time for a whole body that is being kept: 32 MiB at a megabit a second. Without it a byte
+/// every half minute would keep a place for days.
+const WHOLE: Duration = Duration::from_mins(5);
 
 /// Told to whoever finds the memory full.
 const RETRY: Duration = Duration::from_secs(10);
@@ -33,7 +37,20 @@ pub(super) struct Budget {
 #[derive(Debug)]
 pub(super) struct Kept {
     budget: Arc<Budget>,
-    bytes: u64,
+    bytes: AtomicU64,
+}
+
+/// A whole body. What it takes of the memory set aside is given back with its last byte: as soon as it
+/// is written, not when the server answers.
+struct Counted {
+    bytes: Box<[u8]>,
+    _kept: Arc<Kept>,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Budget {
@@ -44,12 +61,16 @@ impl Budget {
 }
 
 impl Kept {
-    fn grow(&mut self, more: u64) -> Result<(), Refusal> {
+    fn none(budget: &Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self { budget: Arc::clone(budget), bytes: AtomicU64::new(0) })
+    }
+
+    fn grow(&self, more: u64) -> Result<(), Refusal> {
         let left = &self.budget.left;
         let taken =
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(more));
         taken.map_err(|_| Refusal::HeldBytes { retry: RETRY })?;
-        self.bytes += more;
+        self.bytes.fetch_add(more, Ordering::Relaxed);
         self.budget.kept.inc_by(i64::try_from(more).unwrap_or(0));
         Ok(())
     }
@@ -57,8 +78,9 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.budget.left.fetch_add(self.bytes, Ordering::Relaxed);
-        self.budget.kept.dec_by(i64::try_from(self.bytes).unwrap_or(0));
+        let bytes = *self.bytes.get_mut();
+        self.budget.left.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.kept.dec_by(i64::try_from(bytes).unwrap_or(0));
     }
 }
 
@@ -73,14 +95,13 @@ enum Payload {
 pub(super) struct Outgoing {
     pub(super) head: Parts,
     payload: Payload,
-    kept: Kept,
+    kept: Arc<Kept>,
 }
 
 impl Outgoing {
     /// A request whose body is still to come.
     pub(super) fn new(head: Parts, body: Body, budget: &Arc<Budget>) -> Self {
-        let kept = Kept { budget: Arc::clone(budget), bytes: 0 };
-        Self { head, payload: Payload::Stream(body), kept }
+        Self { head, payload: Payload::Stream(body), kept: Kept::none(budget) }
     }
 
     /// The whole body, read now if it was not yet.
@@ -90,7 +111,8 @@ impl Outgoing {
     pub(super) async fn keep(&mut self) -> Result<&Bytes, Refusal> {
         if let Payload::Stream(body) = &mut self.payload {
             let body = std::mem::take(body);
-            self.payload = Payload::Whole(read(body, &mut self.kept).await?);
+            let whole = timeout(WHOLE, read(body, &self.kept)).await;
+            self.payload = Payload::Whole(whole.map_err(|_| Refusal::BodySlow)??);
         }
         match &self.payload {
             Payload::Whole(bytes) => Ok(bytes),
@@ -98,24 +120,26 @@ impl Outgoing {
         }
     }
 
-    /// The request to send, and the memory to give back once it is sent.
-    pub(super) fn into_request(self) -> (Request<Body>, Kept) {
+    /// The request to send, and what of it is kept until it is written.
+    pub(super) fn into_request(self) -> (Request<Body>, Weak<Kept>) {
         let Self { head, payload, kept } = self;
         let body = match payload {
             Payload::Stream(body) => body,
             Payload::Whole(bytes) => Body::from(bytes),
         };
-        (Request::from_parts(head, body), kept)
+        (Request::from_parts(head, body), Arc::downgrade(&kept))
     }
 
     /// A request that was not sent after all.
-    pub(super) fn again(request: Request<Body>, kept: Kept) -> Self {
+    pub(super) fn again(request: Request<Body>, kept: &Weak<Kept>, budget: &Arc<Budget>) -> Self {
         let (head, body) = request.into_parts();
+        // A body that was kept still is, and is not counted twice.
+        let kept = kept.upgrade().unwrap_or_else(|| Kept::none(budget));
         Self { head, payload: Payload::Stream(body), kept }
     }
 }
 
-async fn read(body: Body, kept: &mut Kept) -> Result<Bytes, Refusal> {
+async fn read(body: Body, kept: &Arc<Kept>) -> Result<Bytes, Refusal> {
     let limit = kept.budget.body_max;
     let too_large = || Refusal::BodyTooLarge { limit };
     let hint = body.size_hint();
@@ -123,7 +147,7 @@ async fn read(body: Body, kept: &mut Kept) -> Result<Bytes, Refusal> {
         return Err(too_large());
     }
     // What was kept already, when a request comes back, is the same body again.
-    let mut counted = kept.bytes;
+    let mut counted = kept.bytes.load(Ordering::Relaxed);
     let mut total = 0_u64;
     // What is announced is not believed before it comes.
     let expected = usize::try_from(hint.lower().min(64 * 1024)).unwrap_or(0);
@@ -144,7 +168,7 @@ async fn read(body: Body, kept: &mut Kept) -> Result<Bytes, Refusal> {
         whole.extend_from_slice(&frame);
     }
     // Exactly its size: a frame would keep the connection's whole buffer.
-    Ok(Bytes::from(whole.into_boxed_slice()))
+    Ok(Bytes::from_owner(Counted { bytes: whole.into_boxed_slice(), _kept: Arc::clone(kept) }))
 }
 
 #[cfg(test)]
@@ -171,11 +195,16 @@ mod tests {
         let mut second = outgoing("123");
         assert_eq!(second.keep().await.map_err(code), Err("held_bytes"));
         let (request, kept) = first.into_request();
-        let mut again = Outgoing::again(request, kept);
+        let mut again = Outgoing::again(request, &kept, &budget);
         assert!(again.keep().await.is_ok());
         assert_eq!(gauge.get(), 8, "counted once");
-        drop((again, second));
-        assert_eq!(gauge.get(), 0);
+        drop(second);
+        // Until the server answers, only the head waits.
+        let (request, kept) = again.into_request();
+        let (_head, body) = request.into_parts();
+        assert_eq!(axum::body::to_bytes(body, 8).await.unwrap(), "12345678");
+        assert_eq!(gauge.get(), 0, "what was written is no longer kept");
+        assert!(kept.upgrade().is_none());
         assert_eq!(outgoing("123456789").keep().await.map_err(code), Err("body_too_large"));
     }
 }
