@@ -35,6 +35,8 @@ mod proxy;
 mod sse;
 
 mod admin;
+mod stall;
+
 mod listen;
 mod run;
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gate::proxy::handle;
+use crate::gate::stall::Stall;
 use crate::gate::state::Gate;
 
 /// For a whole request head, and for an idle connection: longer than clients and gateways keep idle
@@ -61,11 +63,27 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     }
 }
 
+/// An open connection; counted until this is dropped.
+struct Open(Gauge);
+
+impl Open {
+    fn new(count: &Gauge) -> Self {
+        count.inc();
+        Self(count.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 async fn connection(stream: TcpStream, peer: IpAddr, gate: Arc<Gate>, ending: CancellationToken) {
-    let open = gate.metrics.connections().clone();
-    open.inc();
+    let _open = Open::new(gate.metrics.connections());
     // A token of a stream is a small packet that must not wait for the next.
     drop(stream.set_nodelay(true));
+    let idle = gate.idle;
     let answer = service_fn(|request| {
         let gate = Arc::clone(&gate);
         async move { Ok::<_, Infallible>(handle(gate, peer, request).await) }
@@ -76,6 +94,8 @@ async fn connection(stream: TcpStream, peer: IpAddr, gate: Arc<Gate>, ending: Ca
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES)
         .max_headers(HEADERS);
+    // Whoever takes nothing of his answer is as silent as a server that gives nothing.
+    let stream = Stall::new(stream, idle);
     let serving = builder.serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(serving);
     let ended = tokio::select! {
@@ -88,5 +108,4 @@ async fn connection(stream: TcpStream, peer: IpAddr, gate: Arc<Gate>, ending: Ca
     if let Err(error) = ended {
         debug!(%error, "connection ended");
     }
-    open.dec();
 }
