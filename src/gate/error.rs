@@ -131,7 +131,7 @@ impl Refusal {
             }
             Self::Draining => "the gate is shutting down".to_owned(),
             Self::Asleep { .. } => {
-                "the model is asleep, and GET and HEAD do not wake it".to_owned()
+                "the model is asleep, and GET, HEAD and OPTIONS do not wake it".to_owned()
             }
             Self::BodyTooLarge { limit } => format!("the body is longer than {limit} bytes"),
             Self::BodySlow => "the body stopped coming".to_owned(),
@@ -205,8 +205,8 @@ mod tests {
         ];
         for (refusal, status, after, kind) in rows {
             assert_eq!(refusal.body()["error"]["type"], kind, "{refusal:?}");
-            let text = refusal.body().to_string();
-            assert!(!text.contains("\\n"), "{text}");
+            let text = refusal.message();
+            assert!(!text.contains('\n'), "{text}");
             let response = refusal.into_response();
             assert_eq!(response.status().as_u16(), status);
             let told = response.headers().get("retry-after").map(|v| v.to_str().unwrap());

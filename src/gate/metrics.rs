@@ -170,7 +170,7 @@ impl Metrics {
         );
         registry.register(
             name("requests"),
-            "Requests that arrived, refused ones included; GET and HEAD are no demand and not counted",
+            "Requests that arrived, refused ones included; GET, HEAD and OPTIONS are no demand and not counted",
             requests.clone(),
         );
         registry.register(
@@ -190,7 +190,7 @@ impl Metrics {
         );
         registry.register(
             name("reads_passed"),
-            "GET and HEAD requests passed on to a ready endpoint",
+            "GET, HEAD and OPTIONS requests passed on to a ready endpoint",
             passed.clone(),
         );
         registry.register(

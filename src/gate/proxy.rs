@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response};
 use axum::response::IntoResponse;
@@ -32,11 +32,14 @@ pub(super) async fn handle(
     let id = id(&head.headers);
     let method = head.method.clone();
     let whence = Whence { peer, at, id: id.clone() };
+    let is_read = is_read(&head);
     let outgoing = Outgoing::new(head, Body::new(body), &gate.budget);
-    let result = match method {
-        Method::GET | Method::HEAD => read(&gate, whence, outgoing).await,
-        Method::CONNECT => Err(unrouted(&gate, Refusal::Method)),
-        _ => work(&gate, whence, outgoing).await,
+    let result = if method == Method::CONNECT {
+        Err(unrouted(&gate, Refusal::Method))
+    } else if is_read {
+        read(&gate, whence, outgoing).await
+    } else {
+        work(&gate, whence, outgoing).await
     };
     let mut response = result.unwrap_or_else(Refusal::into_response);
     response.headers_mut().entry(X_REQUEST_ID).or_insert(id);
@@ -61,8 +64,14 @@ struct Whence {
     id: HeaderValue,
 }
 
-/// GET and HEAD: pages about the server, health checks, monitors. They ask for no work, so they
-/// neither wake a model, nor wait for it, nor count as demand: a monitor would keep it awake.
+/// Whether it asks for no work: GET, HEAD, and OPTIONS, with which `HAProxy` checks servers unless told
+/// otherwise. A browser's preflight does: what it asks for comes next, and only if this is answered.
+fn is_read(head: &Parts) -> bool {
+    head.method.is_safe() && !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Pages about the server, health checks, monitors. They neither wake a model, nor wait for it, nor
+/// count as demand: a monitor would keep it awake.
 async fn read(
     gate: &Arc<Gate>,
     whence: Whence,
@@ -70,9 +79,10 @@ async fn read(
 ) -> Result<Response<Body>, Refusal> {
     let several = gate.table.routes().len() > 1;
     let asleep = gate.table.routes().iter().all(|route| !route.is_ready());
-    let path = outgoing.head.uri.path();
+    let Parts { method, uri, .. } = &outgoing.head;
+    let own = (several || asleep) && matches!(*method, Method::GET | Method::HEAD);
     if let Some(response) =
-        (several || asleep).then(|| models::answer(&gate.table, path, gate.started)).flatten()
+        own.then(|| models::answer(&gate.table, uri.path(), gate.started)).flatten()
     {
         return Ok(response);
     }
