@@ -77,10 +77,13 @@ impl Look {
     }
 
     async fn once(&mut self) {
-        match self.addresses().await {
-            Ok(addresses) => self.keep(&addresses),
-            Err(kind) => self.tell(format!("name not resolved: {kind:?}")),
-        }
+        let unresolved = match self.addresses().await {
+            Ok(addresses) => {
+                self.keep(&addresses);
+                None
+            }
+            Err(kind) => Some(kind),
+        };
         let path = match &self.route.settings.ready {
             Probe::Connect => None,
             Probe::Path(path) => Some(path.as_str()),
@@ -95,7 +98,9 @@ impl Look {
         for (known, probed) in self.known.values_mut().zip(answers) {
             known.heard(probed);
         }
-        self.publish(refusing);
+        self.publish();
+        let text = state(self.ready(), self.known.len(), refusing, unresolved);
+        self.tell(text);
     }
 
     async fn addresses(&self) -> Result<Vec<SocketAddr>, FaultKind> {
@@ -127,11 +132,15 @@ impl Look {
         }
     }
 
-    fn publish(&mut self, refusing: Option<u16>) {
+    /// How many are ready.
+    fn ready(&self) -> usize {
+        self.known.values().filter(|known| known.was_ready).count()
+    }
+
+    fn publish(&self) {
         let ready = self.known.values().filter(|known| known.was_ready);
         let ready: Arc<[Arc<Endpoint>]> = ready.map(|known| Arc::clone(&known.endpoint)).collect();
-        let count = ready.len();
-        self.route.metrics.endpoints.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.route.metrics.endpoints.set(i64::try_from(ready.len()).unwrap_or(i64::MAX));
         self.route.ready.send_if_modified(|before| {
             let same = before.len() == ready.len()
                 && before.iter().zip(ready.iter()).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -140,13 +149,6 @@ impl Look {
             }
             !same
         });
-        let text = match (count, refusing, self.known.len()) {
-            (0, Some(status), _) => format!("not ready: the probe answers {status}"),
-            (0, None, 0) => "no address".to_owned(),
-            (0, None, _) => "not ready: no answer".to_owned(),
-            _ => "ready".to_owned(),
-        };
-        self.tell(text);
     }
 
     /// Says what has changed. A probe that is answered with 404 will never be answered otherwise.
@@ -161,12 +163,36 @@ impl Look {
         if shown.ends_with(" 404") {
             let hint = "set ready of the route to a path that it has, or to connect";
             warn!(scaler, upstream, state = shown, hint, "upstream");
-        } else if shown == "ready" || held > 0 || self.told.as_deref() == Some("ready") {
+        } else if is_ready(shown) || held > 0 || self.told.as_deref().is_some_and(is_ready) {
             info!(scaler, upstream, state = shown, held, "upstream");
         } else {
             debug!(scaler, upstream, state = shown, "upstream");
         }
         self.told = state;
+    }
+}
+
+fn is_ready(state: &str) -> bool {
+    state.starts_with("ready")
+}
+
+/// What is said in the log: one text for one state, or it would be said at each look.
+fn state(
+    ready: usize,
+    known: usize,
+    refusing: Option<u16>,
+    unresolved: Option<FaultKind>,
+) -> String {
+    let text = match (ready, refusing, known) {
+        (0, Some(status), _) => format!("not ready: the probe answers {status}"),
+        (0, None, 0) if unresolved.is_some() => "not ready".to_owned(),
+        (0, None, 0) => "no address".to_owned(),
+        (0, None, _) => "not ready: no answer".to_owned(),
+        _ => "ready".to_owned(),
+    };
+    match unresolved {
+        Some(kind) => format!("{text}; name not resolved: {kind:?}"),
+        None => text,
     }
 }
 
@@ -189,8 +215,24 @@ impl Known {
 mod tests {
     use std::sync::Arc;
 
-    use super::{Endpoint, Known, Probed};
+    use super::{Endpoint, Known, Probed, state};
     use crate::clock::Clock;
+    use crate::engine::observation::FaultKind;
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_part_of_the_state_and_not_another_one() {
+        let rows = [
+            (1, 1, None, None, "ready"),
+            (1, 1, None, Some(FaultKind::Dns), "ready; name not resolved: Dns"),
+            (0, 0, None, None, "no address"),
+            (0, 0, None, Some(FaultKind::Dns), "not ready; name not resolved: Dns"),
+            (0, 2, None, None, "not ready: no answer"),
+            (0, 2, Some(404), None, "not ready: the probe answers 404"),
+        ];
+        for (ready, known, refusing, unresolved, expected) in rows {
+            assert_eq!(state(ready, known, refusing, unresolved), expected);
+        }
+    }
 
     fn check(answers: &[Probed], expected: bool) {
         let endpoint = Arc::new(Endpoint::new(([127, 0, 0, 1], 1).into(), Clock::system()));
