@@ -14,6 +14,8 @@ use gated::{Gated, refusal, until};
 use model::{Model, Prescale};
 use reqwest::{Body, Method, Response};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const HELD: &str = "prescale_gate_requests_held{";
 const IN_FLIGHT: &str = "prescale_gate_requests_in_flight{";
@@ -87,8 +89,8 @@ async fn what_is_passed_on_arrives_as_it_was_sent() {
     assert_eq!(head.status(), 200);
     assert_eq!(head.headers()["content-length"], "20");
     gate.until(IN_FLIGHT, 0.0).await;
-    assert_eq!(gate.metric(TOTAL).await, Some(7.0), "GET and HEAD are no demand");
-    assert_eq!(gate.metric("prescale_gate_time_to_first_byte_seconds_count").await, Some(7.0));
+    assert_eq!(gate.metric(TOTAL).await, Some(6.0), "GET, HEAD and OPTIONS are no demand");
+    assert_eq!(gate.metric("prescale_gate_time_to_first_byte_seconds_count").await, Some(6.0));
 }
 
 #[tokio::test]
@@ -270,6 +272,45 @@ async fn a_wake_that_is_one_too_many_for_a_moment_does_not_end_the_wait() {
 }
 
 #[tokio::test]
+async fn more_wakes_than_a_namespace_has_are_waited_for_and_are_no_failed_start() {
+    let (mut model, prescale) = (Model::asleep().await, Prescale::up().await);
+    prescale.limits(3);
+    let gate = Gated::start(&one(&model, &woken_by(&prescale))).await;
+    let waiting = gate.ask(&chat(&json!({})));
+    until("called again when it may be", || prescale.calls().len() > 1).await;
+    assert_eq!(gate.metric(HELD).await, Some(1.0), "it waits");
+    model.start().await;
+    assert_eq!(waiting.await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_hardly_comes_waits_no_longer_than_one_that_is_there() {
+    let model = Model::asleep().await;
+    let gate = Gated::start(&one(&model, "holdFor: 1s")).await;
+    let mut client = TcpStream::connect(gate.bound.listen).await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: gate\r\ncontent-length: 100\r\n\r\n{";
+    client.write_all(head.as_bytes()).await.unwrap();
+    gate.until(HELD, 1.0).await;
+    let mut answer = vec![0; 12];
+    let read = client.read_exact(&mut answer);
+    tokio::time::timeout(Duration::from_secs(15), read).await.unwrap().unwrap();
+    assert_eq!(answer, b"HTTP/1.1 503");
+    gate.until(HELD, 0.0).await;
+    gate.until(IN_FLIGHT, 0.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_does_not_keep_the_model_awake() {
+    let model = Model::ready().await;
+    let gate = Gated::start(&one(&model, "idle: 1s")).await;
+    gate.until_ready().await;
+    let stuck = gate.ask(&chat(&json!({ "tokens": 100_000_000, "pad": 65_536 }))).await.unwrap();
+    gate.until(IN_FLIGHT, 0.0).await;
+    until("the server is told as well", || model.open() == 0).await;
+    drop(stuck);
+}
+
+#[tokio::test]
 async fn requests_that_cannot_be_routed_are_told_what_could() {
     let model = Model::ready().await;
     let gate = Gated::start(&two(&model, "limits: {bodyBytes: 1KiB}")).await;
@@ -322,11 +363,20 @@ async fn models_are_listed_and_looked_at_without_being_woken() {
     let one = Gated::start(&one(&model, &woken_by(&prescale))).await;
     let (status, told) = get(&one, "/v1/models").await;
     assert_eq!((status, &told["error"]["code"]), (503, &json!("asleep")));
+    // HAProxy's check, unless told otherwise.
+    let options = |gate: &Gated| gate.client.request(Method::OPTIONS, gate.url("/v1/models"));
+    let looked = options(&one).send().await.unwrap();
+    assert_eq!(refusal(looked).await, (503, "asleep".to_owned()));
+    assert!(prescale.calls().is_empty());
+    assert_eq!(one.metric(TOTAL).await, Some(0.0));
+    let preflight = options(&one).header("access-control-request-method", "POST");
+    let preflight = tokio::spawn(async move { preflight.send().await.unwrap() });
+    until("prescale woken", || !prescale.calls().is_empty()).await;
     model.start().await;
     one.until_ready().await;
     assert_eq!(get(&one, "/v1/models").await.1["from"], "the model");
-    assert!(prescale.calls().is_empty());
-    assert_eq!(one.metric(TOTAL).await, Some(0.0));
+    preflight.await.unwrap();
+    assert_eq!(one.metric(TOTAL).await, Some(1.0));
 }
 
 #[tokio::test]

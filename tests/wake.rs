@@ -199,6 +199,7 @@ async fn who_asks_too_often_is_told_when_to_come_back() {
     let refused: Vec<_> = again.iter().filter(|it| it.0 == 429).collect();
     assert!((1..=6).contains(&refused.len()), "{again:?}");
     assert!(refused.iter().all(|it| it.1 == Some(1) && it.2["until"].is_string()), "{refused:?}");
+    assert!(refused.iter().all(|it| it.2["reason"] == "limited"), "{refused:?}");
     assert_eq!(process.wake("team-a/llama", Some(TOKEN)).await.0, 404, "others are not touched");
 }
 
@@ -218,6 +219,7 @@ async fn a_wake_that_nobody_answered_backs_off_and_says_until_when() {
     assert!((200..=300).contains(&wait.unwrap()), "{wait:?}");
     assert!(body["error"].as_str().unwrap().starts_with("no pod served when it was woken last"));
     assert!(body["until"].as_str().unwrap().starts_with("2026-"), "{body}");
+    assert_eq!(body["reason"], "backing_off");
     assert_eq!(process.counted("backing_off"), 1);
     assert_eq!(scaler.memory().wake.asked_for(process.registry.clock().now()), None);
 }

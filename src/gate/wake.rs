@@ -28,6 +28,9 @@ const MOMENT: Duration = Duration::from_secs(2);
 /// Longest refusal that is believed: whoever mends the workload should not wait for more.
 const REFUSAL_MAX: Duration = Duration::from_secs(900);
 
+/// A start that takes longer is none.
+const EXPECTED_MAX: Duration = Duration::from_hours(24);
+
 /// Assumed where a refusal does not say how long it lasts.
 const REFUSAL: Duration = Duration::from_secs(60);
 
@@ -49,17 +52,28 @@ pub(super) struct Waker {
 
 /// What prescale says.
 enum Said {
-    Accepted { expected: Option<Duration> },
-    Limited { retry: Duration },
+    Accepted {
+        expected: Option<Duration>,
+    },
+    /// Not now; `failed`: because the last wake was given up.
+    Limited {
+        retry: Duration,
+        failed: bool,
+    },
     NotFound,
     Denied(StatusCode),
-    Failed { reached: bool, problem: String },
+    Failed {
+        reached: bool,
+        problem: String,
+    },
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Accepted {
+/// What of an answer is looked at.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Told {
     expected_ready_seconds: Option<f64>,
+    reason: Option<String>,
 }
 
 /// A client for all routes.
@@ -84,11 +98,17 @@ impl Waker {
 
     /// Wakes whenever somebody waits and nothing is ready, until it is dropped.
     pub(super) async fn run(mut self) {
+        let route = Arc::clone(&self.route);
+        let mut ready = route.ready.subscribe();
         loop {
-            while self.route.held() == 0 || self.route.is_ready() {
-                self.route.wanted.notified().await;
-                // Another wait begins, and how it goes is news again.
-                self.told = None;
+            while route.held() == 0 || route.is_ready() {
+                tokio::select! {
+                    // Another wait begins, and how it goes is news again.
+                    () = route.wanted.notified() => self.told = None,
+                    // Whoever waits, because his body is still coming, says so once; what was ready
+                    // then may be gone. The sender lives as long as the route.
+                    _ = ready.changed() => {}
+                }
             }
             let said = self.call().await;
             let pause = self.heard(&said);
@@ -142,8 +162,8 @@ impl Waker {
                 let verdict = Verdict { refused_until: None, expected_at };
                 (WakeResult::accepted, Some(verdict), self.pace.wake)
             }
-            Said::Limited { retry } if *retry <= MOMENT => (WakeResult::limited, None, *retry),
-            Said::Limited { retry } => {
+            Said::Limited { retry, failed: false } => (WakeResult::limited, None, *retry),
+            Said::Limited { retry, failed: true } => {
                 let verdict = Verdict { refused_until: Some(now + *retry), expected_at: None };
                 (WakeResult::limited, Some(verdict), *retry)
             }
@@ -173,7 +193,7 @@ impl Waker {
                 let expected_seconds = expected.map(|expected| expected.as_secs());
                 info!(scaler, held, expected_seconds, "prescale woken");
             }
-            Said::Limited { retry } => {
+            Said::Limited { retry, .. } => {
                 let seconds = retry.as_secs();
                 warn!(scaler, held, seconds, "prescale does not wake it for now");
             }
@@ -196,13 +216,18 @@ async fn said(response: Response) -> Said {
     let status = response.status();
     match status {
         StatusCode::ACCEPTED | StatusCode::OK => {
-            Said::Accepted { expected: expected(response).await }
+            let expected = told(response).await.expected_ready_seconds;
+            let expected = expected.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            Said::Accepted { expected: expected.map(|expected| expected.min(EXPECTED_MAX)) }
         }
         StatusCode::TOO_MANY_REQUESTS => {
             let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
             let seconds = seconds.and_then(|text| text.trim().parse::<u32>().ok());
             let retry = seconds.map_or(REFUSAL, |n| Duration::from_secs(u64::from(n.max(1))));
-            Said::Limited { retry: retry.min(REFUSAL_MAX) }
+            // Too many wakes of a namespace are no start that failed.
+            let failed =
+                retry > MOMENT && told(response).await.reason.as_deref() != Some("limited");
+            Said::Limited { retry: retry.min(REFUSAL_MAX), failed }
         }
         StatusCode::NOT_FOUND => Said::NotFound,
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Said::Denied(status),
@@ -210,17 +235,16 @@ async fn said(response: Response) -> Said {
     }
 }
 
-/// How long prescale thinks that it takes; an answer that says nothing of the kind is none the worse.
-async fn expected(mut response: Response) -> Option<Duration> {
+/// The body; an answer that says nothing of the kind is none the worse.
+async fn told(mut response: Response) -> Told {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
         if body.len() > ANSWER_BYTES {
-            return None;
+            return Told::default();
         }
     }
-    let Accepted { expected_ready_seconds } = serde_json::from_slice(&body).ok()?;
-    Duration::try_from_secs_f64(expected_ready_seconds?).ok()
+    serde_json::from_slice(&body).unwrap_or_default()
 }
 
 /// In words of ours: the error's own would repeat the URL.

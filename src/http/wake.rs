@@ -197,7 +197,9 @@ fn elsewhere(said: Vec<Said>) -> Result<Answer, Problem> {
             Said::Holds(answer) if best.as_ref().is_none_or(|best| !best.active) => {
                 best = Some(Answer { peers, ..answer });
             }
-            Said::Later(wait, text) => problem = Problem::Elsewhere { wait, text },
+            Said::Later(wait, text, limited) => {
+                problem = Problem::Elsewhere { wait, text, limited }
+            }
             Said::Refuses(text) if problem == Problem::Unknown => problem = Problem::Refused(text),
             Said::Holds(_) | Said::Refuses(_) | Said::Unknown | Said::Silent => {}
         }
@@ -251,8 +253,10 @@ const fn outcome(problem: &Problem) -> Outcome {
         Problem::Unauthorized => Outcome::unauthorized,
         Problem::Forbidden => Outcome::forbidden,
         Problem::Unknown => Outcome::unknown,
-        Problem::Limited { .. } => Outcome::limited,
-        Problem::BackingOff { .. } | Problem::Elsewhere { .. } => Outcome::backing_off,
+        Problem::Limited { .. } | Problem::Elsewhere { limited: true, .. } => Outcome::limited,
+        Problem::BackingOff { .. } | Problem::Elsewhere { limited: false, .. } => {
+            Outcome::backing_off
+        }
         Problem::Refused(_) => Outcome::refused,
     }
 }

@@ -118,7 +118,7 @@ async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Resp
     ([("x-own", "1"), ("connection", "x-hop"), ("x-hop", "1")], axum::Json(told)).into_response()
 }
 
-/// `tokens` chunks, `pause_ms` apart; `break_at` breaks the connection before that one, and
+/// `tokens` chunks, `pause_ms` apart and `pad` bytes longer than they have to be; `break_at` breaks the connection before that one, and
 /// `status` answers with an error.
 async fn completions(State(counts): State<Arc<Counts>>, body: Bytes) -> Response {
     counts.requests.fetch_add(1, Ordering::SeqCst);
@@ -135,21 +135,22 @@ async fn completions(State(counts): State<Arc<Counts>>, body: Bytes) -> Response
     }
     let (tokens, break_at) = (number("tokens").unwrap_or(3), number("break_at"));
     let pause = Duration::from_millis(number("pause_ms").unwrap_or(0));
+    let pad = " ".repeat(usize::try_from(number("pad").unwrap_or(0)).unwrap());
     counts.open.fetch_add(1, Ordering::SeqCst);
     let open = Open(counts);
-    let chunks = unfold((0, open), move |(n, open)| async move {
+    let chunks = unfold((0, open, pad), move |(n, open, pad)| async move {
         if n > 0 {
             tokio::time::sleep(pause).await;
         }
         if break_at == Some(n) {
-            return Some((Err(std::io::Error::other("broken")), (n + 1, open)));
+            return Some((Err(std::io::Error::other("broken")), (n + 1, open, pad)));
         }
         let text = match n {
-            n if n < tokens => format!("data: {{\"n\":{n}}}\n\n"),
+            n if n < tokens => format!("data: {{\"n\":{n}}}{pad}\n\n"),
             n if n == tokens => "data: [DONE]\n\n".to_owned(),
             _ => return None,
         };
-        Some((Ok(text), (n + 1, open)))
+        Some((Ok(text), (n + 1, open, pad)))
     });
     ([("content-type", "text/event-stream")], Body::from_stream(chunks)).into_response()
 }
@@ -158,7 +159,7 @@ async fn completions(State(counts): State<Arc<Counts>>, body: Bytes) -> Response
 pub(crate) struct Prescale {
     pub(crate) address: SocketAddr,
     calls: Arc<std::sync::Mutex<Vec<String>>>,
-    answer: Arc<std::sync::Mutex<(u16, Option<u32>)>>,
+    answer: Arc<std::sync::Mutex<(u16, Option<u32>, &'static str)>>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -167,7 +168,7 @@ impl Prescale {
     pub(crate) async fn down() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let answer = Arc::new(std::sync::Mutex::new((202, None)));
+        let answer = Arc::new(std::sync::Mutex::new((202, None, "")));
         Self { address, calls: Arc::default(), answer, task: None }
     }
 
@@ -184,9 +185,9 @@ impl Prescale {
         let woken = move |method: Method, uri: Uri, headers: HeaderMap| async move {
             let token = headers.get("authorization").map_or("none", |v| v.to_str().unwrap());
             calls.lock().unwrap().push(format!("{method} {} {token}", uri.path()));
-            let (status, retry) = *answer.lock().unwrap();
+            let (status, retry, reason) = *answer.lock().unwrap();
             let told = json!({ "scaler": "team-a/llama", "active": true,
-                "expectedReadySeconds": 42, "leaseUntil": "2026-11-29T02:00:00Z" });
+                "expectedReadySeconds": 42, "leaseUntil": "2026-11-29T02:00:00Z", "reason": reason });
             let mut headers = HeaderMap::new();
             if let Some(seconds) = retry {
                 headers.insert("retry-after", seconds.into());
@@ -202,7 +203,12 @@ impl Prescale {
 
     /// From now on it answers with this status, and `Retry-After` if given.
     pub(crate) fn answers(&self, status: u16, retry: Option<u32>) {
-        *self.answer.lock().unwrap() = (status, retry);
+        *self.answer.lock().unwrap() = (status, retry, "backing_off");
+    }
+
+    /// From now on it has no more wakes to give for so many seconds.
+    pub(crate) fn limits(&self, seconds: u32) {
+        *self.answer.lock().unwrap() = (429, Some(seconds), "limited");
     }
 
     /// The calls so far: method, path, authorization.

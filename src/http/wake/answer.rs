@@ -13,6 +13,9 @@ use crate::engine::units::Timestamp;
 use crate::scaler::Held;
 use crate::source::history::rfc3339;
 
+/// The reason of a 429 for too many calls.
+pub(super) const LIMITED: &str = "limited";
+
 /// The body of 202.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,10 +69,11 @@ pub(super) enum Problem {
         wait: Duration,
         until: Timestamp,
     },
-    /// A peer says so, who alone knows the scaler.
+    /// A peer says so, who alone knows the scaler; `limited`: it is asked too often.
     Elsewhere {
         wait: Duration,
         text: String,
+        limited: bool,
     },
     Refused(String),
 }
@@ -112,6 +116,15 @@ impl Problem {
         }
     }
 
+    /// Which of the two a 429 is, for programs: a client may wait for the one, and need not for the other.
+    const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Limited { .. } | Self::Elsewhere { limited: true, .. } => Some(LIMITED),
+            Self::BackingOff { .. } | Self::Elsewhere { limited: false, .. } => Some("backing_off"),
+            Self::Unauthorized | Self::Forbidden | Self::Unknown | Self::Refused(_) => None,
+        }
+    }
+
     const fn wait(&self) -> Option<Duration> {
         match self {
             Self::Limited { wait, .. }
@@ -127,6 +140,9 @@ impl IntoResponse for Problem {
         let mut body = json!({ "error": crate::report::one_line(&self.text()) });
         if let Self::Limited { until, .. } | Self::BackingOff { until, .. } = &self {
             body["until"] = rfc3339(*until).into();
+        }
+        if let Some(reason) = self.reason() {
+            body["reason"] = reason.into();
         }
         let mut response = (self.status(), Json(body)).into_response();
         if self == Self::Unauthorized {

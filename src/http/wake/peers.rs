@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
-use crate::http::wake::answer::Answer;
+use crate::http::wake::answer::{Answer, LIMITED};
 use crate::http::wake::metrics::{Handed, Metrics};
 
 /// Carries the number of the process that hands a wake on: whoever gets it hands it to nobody.
@@ -27,6 +27,10 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long addresses are used again; a burst of wakes asks the name server once.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// How long they are used while the name cannot be resolved: then a wake, and the token with it, might
+/// reach whoever has the address by now.
+const STALE_MAX: Duration = Duration::from_mins(5);
 
 /// Addresses asked at most: prescale is run in two or three.
 const PEERS_MAX: usize = 32;
@@ -51,6 +55,8 @@ impl PeersAt {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             let text = crate::report::one_line(text);
+            // A password may stand before an @.
+            let text = if text.contains('@') { "a URL with a user" } else { &text };
             format!(
                 "{text:?} must be dns://NAME:PORT, the headless service and the port of httpListen, or \
                  http://HOST:PORT, one or more separated by commas"
@@ -80,11 +86,34 @@ impl PeersAt {
 pub(super) enum Said {
     Holds(Answer),
     Unknown,
-    /// Not now: how long to wait, and its words.
-    Later(Duration, String),
+    /// Not now: how long to wait, its words, and whether it is asked too often.
+    Later(Duration, String, bool),
     /// Anything else, in its words.
     Refuses(String),
     Silent,
+}
+
+/// Addresses behind the name.
+#[derive(Debug, Default)]
+struct Known {
+    /// When they were asked for last.
+    asked: Option<Duration>,
+    /// When somebody could say.
+    resolved: Duration,
+    urls: Vec<Url>,
+}
+
+impl Known {
+    /// What is known at `now`, after an attempt to learn it.
+    fn note(&mut self, found: Option<Vec<Url>>, now: Duration) -> Vec<Url> {
+        self.asked = Some(now);
+        match found {
+            Some(urls) => (self.resolved, self.urls) = (now, urls),
+            None if now.saturating_sub(self.resolved) > STALE_MAX => self.urls.clear(),
+            None => {}
+        }
+        self.urls.clone()
+    }
 }
 
 /// The other processes.
@@ -93,8 +122,7 @@ pub(super) struct Peers {
     at: PeersAt,
     client: Client,
     own: String,
-    /// Addresses behind the name, and when they were asked for.
-    known: Mutex<Option<(Duration, Vec<Url>)>>,
+    known: Mutex<Known>,
     metrics: Metrics,
 }
 
@@ -109,7 +137,7 @@ impl Peers {
             .build()?;
         // To be told from the others: nothing secret, and nothing that has to be.
         let own = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-        Ok(Self { at, client, own, known: Mutex::new(None), metrics })
+        Ok(Self { at, client, own, known: Mutex::default(), metrics })
     }
 
     /// Whether a wake that was handed on is our own.
@@ -166,20 +194,15 @@ impl Peers {
             PeersAt::Name(name, port) => (name.as_str(), *port),
         };
         let mut known = self.known.lock().await;
-        let last = known.as_ref().map(|(_, urls)| urls.clone()).unwrap_or_default();
-        if known.as_ref().is_some_and(|(at, _)| now < *at + FRESH) {
-            return last;
+        if known.asked.is_some_and(|at| now < at + FRESH) {
+            return known.urls.clone();
         }
         let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((name, port))).await;
-        let urls = match found {
-            Ok(Ok(found)) => urls(found.collect()),
-            Ok(Err(_)) | Err(_) => {
-                warn!(name, known = last.len(), "peers' name not resolved");
-                last
-            }
-        };
-        *known = Some((now, urls.clone()));
-        urls
+        let found = found.ok().and_then(Result::ok).map(|found| urls(found.collect()));
+        if found.is_none() {
+            warn!(name, known = known.urls.len(), "peers' name not resolved");
+        }
+        known.note(found, now)
     }
 }
 
@@ -208,14 +231,30 @@ async fn said(mut response: Response) -> Said {
     let text = json["error"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     match status {
         StatusCode::NOT_FOUND => Said::Unknown,
-        StatusCode::TOO_MANY_REQUESTS => Said::Later(Duration::from_secs(wait.unwrap_or(1)), text),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let limited = json["reason"].as_str() == Some(LIMITED);
+            Said::Later(Duration::from_secs(wait.unwrap_or(1)), text, limited)
+        }
         _ => Said::Refuses(text),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PeersAt, urls};
+    use std::time::Duration;
+
+    use super::{Known, PeersAt, STALE_MAX, urls};
+
+    #[test]
+    fn addresses_are_used_for_five_minutes_after_the_last_answer() {
+        let mut known = Known::default();
+        let at = |seconds| Duration::from_secs(seconds);
+        let one = vec!["http://10.0.0.1:8080".parse().unwrap()];
+        assert_eq!(known.note(None, at(1)), []);
+        assert_eq!(known.note(Some(one.clone()), at(100)), one);
+        assert_eq!(known.note(None, at(100) + STALE_MAX), one);
+        assert_eq!(known.note(None, at(101) + STALE_MAX), []);
+    }
 
     #[test]
     fn peers_are_a_name_or_addresses() {
@@ -244,6 +283,7 @@ mod tests {
         for text in bad {
             let error = PeersAt::parse(text).unwrap_err();
             assert!(error.contains("must be dns://NAME:PORT"), "{text}: {error}");
+            assert!(!error.contains("u:p"), "{error}");
         }
     }
 
