@@ -112,12 +112,17 @@ impl Shown {
                 page.series.iter().map(move |row| on_page(row.clone(), address))
             })
             .collect();
+        let complete = reading.faults.is_empty();
         self.notes.faults.extend(reading.faults);
         let names: Vec<&str> = ways.iter().flat_map(|way| way.demand()).collect();
         let present = rows.iter().map(|row| row.name.as_str()).collect();
         self.notes.searched.push(searched("gateway", &names, &present));
         let read = ways.into_iter().find_map(|way| held::on_pages(way, target, &rows, at));
-        self.held = Some(read.unwrap_or_default());
+        let mut read = read.unwrap_or_default();
+        // A page that was not read may be that of a gateway which holds something: what the others
+        // hold counts, that they hold nothing does not.
+        read.held = read.held.filter(|held| complete || *held > 0.0);
+        self.held = Some(read);
     }
 
     /// Puts what the pages showed into what the datasource said.
@@ -157,7 +162,80 @@ fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
 
 #[cfg(test)]
 mod tests {
-    use super::{Observation, Phase, PodObservation, Shown, Timestamp};
+    use std::collections::BTreeMap;
+
+    use super::{Observation, Phase, PodObservation, RawSeries, Reading, Shown, Timestamp};
+    use crate::engine::observation::{Fault, FaultKind};
+    use crate::engine::series::{Sample, Series};
+    use crate::source::scrape::PageResult;
+    use crate::spec::{Engine, Gateway, SourceRef, Target};
+
+    fn at() -> Timestamp {
+        Timestamp::from_unix_ms(1_000_000)
+    }
+
+    fn target() -> Target {
+        Target {
+            namespace: "llm".to_owned(),
+            scaled_object: "llama".to_owned(),
+            hpa: "keda-hpa-llama".to_owned(),
+            workload: None,
+            engine: Engine::Vllm,
+            selector: Vec::new(),
+            model: None,
+            source: SourceRef::Datasource("default".to_owned()),
+            gateway: Some(Gateway::PrescaleGate),
+            gateway_selector: Vec::new(),
+            activation_query: None,
+            activation_endpoints: Vec::new(),
+            own: Vec::new(),
+            latencies: Vec::new(),
+            latency_quantile: 0.95,
+            gpu: false,
+            tick: std::time::Duration::from_secs(15),
+        }
+    }
+
+    /// A gate's page with so many in flight; `None`: it was not read.
+    fn page(in_flight: Option<f64>) -> PageResult {
+        let labels = [("namespace", "llm"), ("name", "llama")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let series = in_flight.map(|value| RawSeries {
+            name: "prescale_gate_requests_in_flight".to_owned(),
+            labels: BTreeMap::from(labels),
+            series: Series::new(vec![Sample { at: at(), value }]),
+        });
+        let answered = series.is_some();
+        let fault = || Fault { place: "gate".to_owned(), kind: FaultKind::Timeout };
+        PageResult {
+            series: series.into_iter().collect(),
+            answered,
+            answered_ever: answered,
+            phase: Phase::Ready,
+            ready: None,
+            fault: (!answered).then(fault),
+        }
+    }
+
+    #[test]
+    fn nothing_is_held_only_where_every_page_was_read() {
+        let rows = [
+            (&[Some(0.0), Some(0.0)][..], Some(0.0)),
+            (&[Some(0.0), Some(2.0)], Some(2.0)),
+            (&[Some(2.0), None], Some(2.0)),
+            (&[Some(0.0), None], None),
+            (&[None], None),
+        ];
+        for (pages, held) in rows {
+            let pages = pages.iter().zip(1..).map(|(it, n)| (format!("10.0.0.{n}"), page(*it)));
+            let pages: BTreeMap<String, PageResult> = pages.collect();
+            let faults = pages.values().filter_map(|page| page.fault.clone()).collect();
+            let reading = Reading { pages, faults, ..Reading::default() };
+            let mut shown = Shown::default();
+            shown.take_held(reading, at(), &target());
+            assert_eq!(shown.held.and_then(|reading| reading.held), held);
+        }
+    }
 
     /// The cluster's list is about pods by name: beside pages it must not be taken for complete.
     #[test]
