@@ -79,6 +79,10 @@ impl Desk<'_> {
         }
         let now = self.scaler.clock().now();
         let turn = self.scaler.turn();
+        // A promise that no tick would keep: it is evicted, or the server ends.
+        let Some(publisher) = turn.as_ref() else {
+            return Woken::Refused("it is not asked for any more, or the server ends".to_owned());
+        };
         let retry = self.scaler.memory().wake.retry_in(now).filter(|retry| !retry.is_zero());
         if let Some(retry) = retry {
             return Woken::BacksOff { retry };
@@ -89,10 +93,7 @@ impl Desk<'_> {
             return Woken::Held(self.held(now, told.as_deref(), false));
         }
         let slept = self.scaler.memory().last == Some(0);
-        let refused = match turn.as_ref().filter(|_| slept) {
-            Some(publisher) => self.wake_now(now, publisher),
-            None => None,
-        };
+        let refused = if slept { self.wake_now(now, publisher) } else { None };
         drop(turn);
         self.scaler.revise(|_| {});
         refused.unwrap_or_else(|| Woken::Held(self.held(now, self.told().as_deref(), true)))
