@@ -14,5 +14,6 @@ mod ticks;
 mod run;
 mod signal;
 
+pub(crate) use run::listen;
 pub use run::{Bound, COMMIT, Error, run, spawn};
 pub use signal::cancel_on_signal;

@@ -22,7 +22,7 @@ use crate::gate::state::Gate;
 use crate::gate::table::Table;
 use crate::gate::wake::{Waker, client};
 use crate::http::{self, Phase, Readiness};
-use crate::server::{COMMIT, Error};
+use crate::server::{self, COMMIT, Error};
 use crate::source::config::ScrapePolicy;
 use crate::source::resolve::Resolver;
 
@@ -72,8 +72,8 @@ pub async fn run(
     ends: Ends,
     on_ready: impl FnOnce(Bound),
 ) -> Result<(), Error> {
-    let listener = bind("listen", settings.listen).await?;
-    let admin = bind("adminListen", settings.admin_listen).await?;
+    let listener = server::listen("listen", settings.listen).await?;
+    let admin = server::listen("adminListen", settings.admin_listen).await?;
     let bound = Bound { listen: listener.1, admin: admin.1 };
     let mut running = start(&settings, &names, &ends, (listener.0, admin.0))?;
     running.readiness.set(Phase::Ready);
@@ -94,13 +94,6 @@ fn tell(settings: &Settings, Bound { listen, admin }: Bound) {
     }
     let routes = settings.routes.len();
     info!(%listen, %admin, routes, version = env!("CARGO_PKG_VERSION"), "ready");
-}
-
-async fn bind(key: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
-    let fail = |source| Error::Listen { key, address, source };
-    let listener = TcpListener::bind(address).await.map_err(fail)?;
-    let bound = listener.local_addr().map_err(fail)?;
-    Ok((listener, bound))
 }
 
 fn start(

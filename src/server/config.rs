@@ -12,7 +12,8 @@ mod wake;
 mod settings;
 
 pub use address::address;
+pub(crate) use address::overlap;
 pub use error::Error;
-pub(crate) use file::problem;
+pub(crate) use file::{parse, read};
 pub use settings::{Note, Overrides, Settings, Tls};
 pub use wake::{Mutual, Wake};

@@ -180,7 +180,8 @@ pub async fn spawn(
     }
 }
 
-async fn listen(
+/// A listener at `address`, and its real address; `key` is for messages.
+pub(crate) async fn listen(
     key: &'static str,
     address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), Error> {

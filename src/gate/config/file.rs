@@ -1,10 +1,8 @@
 //! The YAML file, word for word; what the words mean is left to `settings`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
-
-use crate::server::config::{Error, problem};
 
 /// The file. Every key but `routes` is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -65,24 +63,4 @@ pub(super) struct RouteFile {
     pub(super) held: Option<usize>,
     #[serde(default)]
     pub(super) hold_for: Option<String>,
-}
-
-impl File {
-    /// The file at `path`.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(path, &text)
-    }
-
-    /// The file whose text is `text`; `path` is for messages.
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        // An empty file, or one with comments only, is a file in which nothing is set.
-        let parsed = serde_saphyr::from_str::<Option<Self>>(text);
-        parsed.map(Option::unwrap_or_default).map_err(|error| Error::Form {
-            path: path.to_owned(),
-            line: error.location().map(|at| at.line()),
-            problem: problem(&error),
-        })
-    }
 }

@@ -10,7 +10,7 @@ use crate::gate::config::file::{File, LimitsFile, RouteFile, Size, WakeFile};
 use crate::gate::config::models::Pattern;
 use crate::gate::config::size::bytes;
 use crate::gate::config::upstream::{Probe, Upstream};
-use crate::server::config::{Error, address};
+use crate::server::config::{Error, address, overlap, parse, read};
 use crate::spec::{is_label, is_subdomain, span_within};
 
 /// Routes of one gate: each has a task that looks at names and servers.
@@ -140,7 +140,7 @@ impl Settings {
     /// # Errors
     /// When the file cannot be read or understood, or with every value that cannot be used.
     pub fn load(path: Option<&Path>, overrides: Overrides) -> Result<Self, Error> {
-        let file = path.map(File::read).transpose()?.unwrap_or_default();
+        let file = path.map(read::<File>).transpose()?.unwrap_or_default();
         Self::resolve(file, overrides).map_err(Error::Values)
     }
 
@@ -149,7 +149,7 @@ impl Settings {
     /// # Errors
     /// As [`Settings::load`].
     pub fn parse(text: &str, overrides: Overrides) -> Result<Self, Error> {
-        let file = File::parse(Path::new("gate.yaml"), text)?;
+        let file: File = parse(Path::new("gate.yaml"), text)?;
         Self::resolve(file, overrides).map_err(Error::Values)
     }
 
@@ -185,9 +185,7 @@ impl Settings {
             pace: Pace::default(),
         };
         let (open, admin) = (settings.listen, settings.admin_listen);
-        let overlap =
-            open.ip() == admin.ip() || open.ip().is_unspecified() || admin.ip().is_unspecified();
-        if open.port() != 0 && open.port() == admin.port() && overlap {
+        if overlap(open, admin) {
             faults.0.push(format!("adminListen: {admin} is taken by listen {open}"));
         }
         if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }

@@ -29,6 +29,13 @@ pub(super) enum Outcome {
     refused,
 }
 
+const OUTCOMES: [Outcome; 9] = {
+    use Outcome::{
+        backing_off, elsewhere, forbidden, limited, refused, renewed, unauthorized, unknown, woken,
+    };
+    [woken, renewed, elsewhere, unauthorized, forbidden, unknown, limited, backing_off, refused]
+};
+
 /// What became of a wake that was handed to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the variant's name is the label's value")]
@@ -64,21 +71,7 @@ impl Metrics {
     /// Registers everything under its full name, each series from the start: a first unauthorized call
     /// shows as an increase.
     pub fn register(&self, registry: &mut Registry) {
-        use Outcome::{
-            backing_off, elsewhere, forbidden, limited, refused, renewed, unauthorized, unknown,
-            woken,
-        };
-        for result in [
-            woken,
-            renewed,
-            elsewhere,
-            unauthorized,
-            forbidden,
-            unknown,
-            limited,
-            backing_off,
-            refused,
-        ] {
+        for result in OUTCOMES {
             drop(self.calls.get_or_create(&Call { result }));
         }
         registry.register("prescale_wakes", "Calls of POST /wake by result", self.calls.clone());

@@ -14,7 +14,7 @@ pub fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Whether two listeners cannot stand side by side.
-pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(crate) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let any = a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::server::config::error::Error;
 use crate::source::config::DatasourceConfig;
@@ -61,29 +62,33 @@ pub(super) struct LimitsFile {
     pub(super) max_replicas: Option<u32>,
 }
 
-impl File {
-    /// The file at `path`.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        Self::parse(path, &text)
-    }
+/// The YAML file at `path`.
+///
+/// # Errors
+/// When it cannot be read or understood.
+pub(crate) fn read<T: Default + DeserializeOwned>(path: &Path) -> Result<T, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    parse(path, &text)
+}
 
-    /// The file whose text is `text`; `path` is for messages.
-    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        // An empty file, or one with comments only, is a file in which nothing is set.
-        let parsed = serde_saphyr::from_str::<Option<Self>>(text);
-        parsed.map(Option::unwrap_or_default).map_err(|error| Error::Form {
-            path: path.to_owned(),
-            line: error.location().map(|at| at.line()),
-            problem: problem(&error),
-        })
-    }
+/// The YAML file whose text is `text`; `path` is for messages.
+///
+/// # Errors
+/// When it cannot be understood: where, and what is accepted.
+pub(crate) fn parse<T: Default + DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
+    // An empty file, or one with comments only, is a file in which nothing is set.
+    let parsed = serde_saphyr::from_str::<Option<T>>(text);
+    parsed.map(Option::unwrap_or_default).map_err(|error| Error::Form {
+        path: path.to_owned(),
+        line: error.location().map(|at| at.line()),
+        problem: problem(&error),
+    })
 }
 
 /// What is wrong with a YAML file, and what is accepted; one line, without the place.
 #[expect(clippy::wildcard_enum_match_arm, reason = "of sixty kinds three are said better here")]
-pub(crate) fn problem(error: &serde_saphyr::Error) -> String {
+fn problem(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
         serde_saphyr::Error::SerdeMissingField { field, .. } => format!("{field} is missing"),
@@ -116,10 +121,10 @@ fn distance(key: &str, given: &str) -> usize {
 mod tests {
     use std::path::Path;
 
-    use super::File;
+    use super::{File, parse};
 
     fn check(text: &str, expected: Result<(), &str>) {
-        let parsed = File::parse(Path::new("p.yaml"), text).map(drop).map_err(|e| e.to_string());
+        let parsed = parse::<File>(Path::new("p.yaml"), text).map(drop).map_err(|e| e.to_string());
         assert_eq!(parsed, expected.map_err(str::to_owned), "{text}");
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::http::{Token, is_host_name};
 use crate::server::config::address::{address, overlap};
 use crate::server::config::error::Error;
-use crate::server::config::file::{File, LimitsFile, TlsFile};
+use crate::server::config::file::{File, LimitsFile, TlsFile, read};
 use crate::server::config::wake::{self, Beside, Wake};
 use crate::source::config::{DatasourceConfig, Tenancy};
 use crate::spec::{Limits, tick as tick_of};
@@ -124,7 +124,7 @@ impl Settings {
     /// # Errors
     /// When the file cannot be read or understood, or with every value that cannot be used.
     pub fn load(path: Option<&Path>, overrides: Overrides) -> Result<Self, Error> {
-        let file = path.map(File::read).transpose()?.unwrap_or_default();
+        let file = path.map(read::<File>).transpose()?.unwrap_or_default();
         let mut faults = Faults(Vec::new());
         let settings = Self::resolve(file, overrides, &mut faults);
         if faults.0.is_empty() { Ok(settings) } else { Err(Error::Values(faults.0)) }
@@ -296,9 +296,10 @@ mod tests {
     use std::path::Path;
 
     use super::{Error, Faults, File, Note, Overrides, Settings};
+    use crate::server::config::file::parse;
 
     fn resolve(text: &str, overrides: Overrides) -> Result<Settings, String> {
-        let file = File::parse(Path::new("p.yaml"), text).map_err(|e| e.to_string())?;
+        let file = parse::<File>(Path::new("p.yaml"), text).map_err(|e| e.to_string())?;
         let mut faults = Faults(Vec::new());
         let settings = Settings::resolve(file, overrides, &mut faults);
         if faults.0.is_empty() { Ok(settings) } else { Err(Error::Values(faults.0).to_string()) }
