@@ -50,6 +50,7 @@ fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
             &["--help"],
             &[
                 "serve",
+                "gate",
                 "demo",
                 "score",
                 "explain",
@@ -81,6 +82,20 @@ fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
                 "--log-level",
                 "PRESCALE_LOG_LEVEL",
                 "[default: info]",
+                "Exit codes:",
+            ],
+        ),
+        (
+            &["gate", "--help"],
+            &[
+                "--config <FILE>",
+                "PRESCALE_GATE_CONFIG",
+                "--upstream <URL>",
+                "--scaled-object <NAMESPACE/NAME>",
+                "--wake-url <URL>",
+                "--check",
+                "docs/gate.md",
+                "0.0.0.0:9091",
                 "Exit codes:",
             ],
         ),

@@ -205,8 +205,9 @@ mod tests {
         ];
         for (refusal, status, after, kind) in rows {
             assert_eq!(refusal.body()["error"]["type"], kind, "{refusal:?}");
-            let text = refusal.body().to_string();
-            assert!(!text.contains("\\n"), "{text}");
+            let body = refusal.body();
+            let text = body["error"]["message"].as_str().unwrap();
+            assert!(!text.contains('\n'), "{text}");
             let response = refusal.into_response();
             assert_eq!(response.status().as_u16(), status);
             let told = response.headers().get("retry-after").map(|v| v.to_str().unwrap());
