@@ -35,7 +35,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
-    let rows: [(&[&str], &[&str]); 5] = [
+    let rows: [(&[&str], &[&str]); 6] = [
         (&["wake", "--help"], &["PRESCALE_WAKE_TOKEN=", "--token-file", "--wait", "Exit codes:"]),
         (
             &["explain", "--help"],
