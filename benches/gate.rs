@@ -27,9 +27,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// How much to do.
 struct Plan {
-    /// Requests of each caller to each target.
-    requests: usize,
-    callers: Vec<usize>,
+    /// Callers, and the requests of each to each target.
+    turns: Vec<(usize, usize)>,
     held: usize,
 }
 
@@ -38,16 +37,21 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        // Not SIGKILL: nginx's workers would outlive it. The gate cuts at the second signal.
+        for _ in 0..2 {
+            let pid = self.0.id().to_string();
+            drop(Command::new("kill").args(["-TERM", &pid]).status());
+            std::thread::sleep(Duration::from_millis(100));
+        }
         drop(self.0.wait());
     }
 }
 
 fn main() {
     let plan = if std::env::args().any(|arg| arg == "--bench") {
-        Plan { requests: 20_000, callers: vec![1, 16], held: 5_000 }
+        Plan { turns: vec![(1, 5_000), (16, 1_000)], held: 5_000 }
     } else {
-        Plan { requests: 20, callers: vec![2], held: 50 }
+        Plan { turns: vec![(2, 20)], held: 50 }
     };
     let upstream = port();
     // On a thread of its own, so that it answers the same whoever asks.
@@ -89,9 +93,9 @@ async fn bench(plan: &Plan, upstream: SocketAddr) {
         Some((address, _)) => targets.insert(1, ("nginx", *address)),
         None => println!("nginx is not in the path: without the comparison"),
     }
-    for callers in &plan.callers {
-        println!("{callers} callers, {} requests each to each target", plan.requests);
-        let all = join_all((0..*callers).map(|idx| caller(&targets, plan.requests, idx))).await;
+    for (callers, requests) in &plan.turns {
+        println!("{callers} callers, {requests} requests each to each target");
+        let all = join_all((0..*callers).map(|idx| caller(&targets, *requests, idx))).await;
         let mut direct = None;
         for (n, (name, _)) in targets.iter().enumerate() {
             let mut times: Vec<Duration> = all.iter().flat_map(|times| times[n].clone()).collect();

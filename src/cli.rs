@@ -53,7 +53,7 @@ enum Command {
     /// Serve KEDA over gRPC, and people and probes over HTTP
     #[command(after_help = exit::HELP)]
     Serve(serve::Args),
-    /// Hold requests for sleeping models in front of them, and wake prescale: a reverse proxy
+    /// Hold requests while their models sleep, and tell prescale: a reverse proxy in front of them
     #[command(after_help = after_gate())]
     Gate(Box<gate::Args>),
     /// Run the real server before a simulated fleet, KEDA and HPA; no cluster needed

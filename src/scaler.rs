@@ -188,9 +188,9 @@ impl Registry {
     /// one is active when this returns; one that has not decided yet within 0.9 s, or with a later tick.
     pub async fn wake(&self, namespace: &str, name: &str) -> Option<Woken> {
         let scalers = self.named(namespace, name);
-        let woken = scalers.iter().map(|scaler| {
+        let woken = scalers.iter().filter_map(|scaler| {
             let desk = Desk { shared: &self.shared, scaler };
-            (desk.wake(), scaler)
+            Some((desk.wake()?, scaler))
         });
         let (mut woken, scaler) = woken.min_by_key(|(woken, _)| rank(woken))?;
         if let Woken::Held(held) = &mut woken

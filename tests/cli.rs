@@ -33,9 +33,23 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+/// What the help without a command names.
+const COMMANDS: [&str; 10] = [
+    "serve",
+    "gate",
+    "demo",
+    "score",
+    "explain",
+    "top",
+    "wake",
+    "check",
+    "Exit codes:",
+    "  2  wrong flags",
+];
+
 #[test]
 fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
-    let rows: [(&[&str], &[&str]); 5] = [
+    let rows: [(&[&str], &[&str]); 6] = [
         (&["wake", "--help"], &["PRESCALE_WAKE_TOKEN=", "--token-file", "--wait", "Exit codes:"]),
         (
             &["explain", "--help"],
@@ -46,20 +60,7 @@ fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
                 "--trigger <HASH8>",
             ],
         ),
-        (
-            &["--help"],
-            &[
-                "serve",
-                "demo",
-                "score",
-                "explain",
-                "top",
-                "wake",
-                "check",
-                "Exit codes:",
-                "  2  wrong flags",
-            ],
-        ),
+        (&["--help"], &COMMANDS),
         (
             &["serve", "--help"],
             &[
@@ -81,6 +82,20 @@ fn help_names_every_flag_its_variable_its_default_and_the_exit_codes() {
                 "--log-level",
                 "PRESCALE_LOG_LEVEL",
                 "[default: info]",
+                "Exit codes:",
+            ],
+        ),
+        (
+            &["gate", "--help"],
+            &[
+                "--config <FILE>",
+                "PRESCALE_GATE_CONFIG",
+                "--upstream <URL>",
+                "--scaled-object <NAMESPACE/NAME>",
+                "--wake-url <URL>",
+                "--check",
+                "docs/gate.md",
+                "0.0.0.0:9091",
                 "Exit codes:",
             ],
         ),

@@ -37,12 +37,12 @@ fn given(example: &str) -> BTreeMap<String, BTreeMap<&'static str, String>> {
 #[test]
 fn every_example_is_without_errors_and_warnings() {
     let files = examples();
-    assert_eq!(files.len(), 13);
+    assert_eq!(files.len(), 17);
     let report = check(&files);
     let bad: Vec<&Finding> =
         report.findings.iter().filter(|finding| finding.level != Level::Info).collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    assert_eq!(report.triggers.len(), 14);
+    assert_eq!(report.triggers.len(), 18);
     // Nothing is left to say.
     let info: Vec<&str> = report.findings.iter().map(|finding| finding.message.as_str()).collect();
     assert!(info.is_empty(), "{info:#?}");
@@ -75,10 +75,8 @@ fn every_example_has_the_pieces_that_a_gpu_workload_needs() {
 fn every_example_means_what_it_claims() {
     let own = "requests: demand, target 1; kafka: demand, target 50; errors: latency, target 0.05; \
                cpu: demand, target 0.7, mean per replica";
-    let jobs = "jobs: demand, target 20; waiting: activation, target 1";
-    let queue = |signals| ("signals", signals);
     let fg = [("tokenRate", "500"), ("gpuUtilization", "0.75")];
-    let rows: [(&str, &str, Claims); 18] = [
+    let rows: [(&str, &str, Claims); 10] = [
         ("a-vllm-queue", "llm/llama-queue", &[("queueDepth", "5"), ("activation", "2")]),
         ("b-vllm-kv-cache", "llm/llama-kv", &[("kvCache", "0.85")]),
         (
@@ -114,6 +112,15 @@ fn every_example_means_what_it_claims() {
             "dev/llama-dev",
             &[("gateway", "keda-http"), ("idleAfter", "10m"), ("scaleStrategy", "reactive")],
         ),
+    ];
+    claims(&rows);
+}
+
+#[test]
+fn every_example_of_scale_to_zero_means_what_it_claims() {
+    let jobs = "jobs: demand, target 20; waiting: activation, target 1";
+    let queue = |signals| ("signals", signals);
+    let rows: [(&str, &str, Claims); 8] = [
         (
             "j-dev-gate",
             "dev/coder-dev",
@@ -151,10 +158,15 @@ fn every_example_means_what_it_claims() {
             &[queue("documents: demand, target 20; waiting: activation, target 1")],
         ),
     ];
+    claims(&rows);
+}
+
+/// Holds each example, file and object, to what it claims.
+fn claims(rows: &[(&str, &str, Claims)]) {
     for (file, object, expected) in rows {
         let objects = given(&format!("{file}.yaml"));
         let settings = &objects[&format!("scaledobject/{object}")];
-        for (key, value) in expected {
+        for (key, value) in *expected {
             assert_eq!(settings.get(key).map(String::as_str), Some(*value), "{file} {key}");
         }
     }

@@ -2,6 +2,7 @@
 //! --nocapture`, with the number of scalers in `PRESCALE_FLEET` (1 000 by default).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "its figures stand in docs")]
 
 #[path = "fleet/server.rs"]
 mod server;

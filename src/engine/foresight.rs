@@ -40,8 +40,19 @@ const AGE_MAX: Duration = Duration::from_mins(5);
 #[serde(default)]
 pub struct Foresight {
     meter: Meter,
+    /// What was said last. After a restart it stands until the past has been learned again: without it
+    /// a decision that rests on the forecast would be lower for that time.
+    said: Option<Said>,
     #[serde(skip)]
     learned: Option<Arc<Learned>>,
+}
+
+/// A forecast of work.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Said {
+    /// The newest minute that it knew.
+    known: Timestamp,
+    ahead: Ahead,
 }
 
 impl Foresight {
@@ -97,9 +108,24 @@ impl Foresight {
         })
     }
 
-    /// The work within `lead` and until the next forecast; `None` where nothing was learned.
+    /// The work within `lead` and until the next forecast; `None` where nothing was learned. What was
+    /// said before a restart stands until there is something new to say, and no longer than any
+    /// forecast does.
     #[must_use]
     pub fn ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
+        let learned = self.learned_ahead(setup, now, lead);
+        let said = self.said.filter(|said| now.since(said.known) <= AGE_MAX);
+        let known = learned.filter(|ahead| ahead.work.is_some()).zip(self.newest_known());
+        // A minute or a day of the past is less than what was known.
+        let is_less = |ahead: &Ahead| said.is_some_and(|said| ahead.stage < said.ahead.stage);
+        if let Some((ahead, known)) = known.filter(|(ahead, _)| !is_less(ahead)) {
+            self.said = Some(Said { known, ahead });
+            return Some(ahead);
+        }
+        said.map(|said| said.ahead).or(learned)
+    }
+
+    fn learned_ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
         let quantile = setup.forecast.quantile.min(QUANTILE_MAX);
         let learned = self.learned.as_mut()?;
         let horizon = horizon_for(lead);
@@ -254,6 +280,28 @@ mod tests {
         assert!(!foresight.is_taught(&setup, at(1440)));
         foresight.learn(&setup, &[minute(1446)]);
         assert_eq!(foresight.ahead(&setup, at(1447), LEAD).unwrap().stage, Stage::Cold);
+    }
+
+    #[test]
+    fn what_was_said_before_a_restart_stands_until_as_much_is_known_again() {
+        let setup = setup();
+        let mut foresight = Foresight::of(&setup, &days(1));
+        let before = foresight.ahead(&setup, at(1440), LEAD);
+        assert!(before.is_some_and(|before| before.work.is_some()));
+        let stored = serde_json::to_string(&foresight).unwrap();
+        let restarted = || serde_json::from_str::<Foresight>(&stored).unwrap();
+        let mut again = restarted();
+        assert_eq!(again.ahead(&setup, at(1441), LEAD), before);
+        again.learn(&setup, &[minute(1441)]);
+        assert_eq!(again.ahead(&setup, at(1442), LEAD), before, "a minute is no forecast");
+        again.take_over(&setup, Foresight::of(&setup, &days(1)), &[minute(1440), minute(1441)]);
+        let mut undisturbed = foresight.clone();
+        undisturbed.learn(&setup, &[minute(1440), minute(1441)]);
+        let now = at(1442);
+        assert_eq!(again.ahead(&setup, now, LEAD), undisturbed.ahead(&setup, now, LEAD));
+        // No longer than any forecast does.
+        let late = restarted().ahead(&setup, at(1445), LEAD);
+        assert_eq!(late, None);
     }
 
     #[test]

@@ -126,7 +126,8 @@ impl Refusal {
                 format!("the model was not ready within {} s", held.as_secs())
             }
             Self::BackingOff { .. } => {
-                "the model did not start the last time it was woken; it is not tried again yet"
+                "the model is not woken for now: it did not start the last time, or a calendar allows \
+                 no pod"
                     .to_owned()
             }
             Self::Draining => "the gate is shutting down".to_owned(),

@@ -220,7 +220,8 @@ async fn said(response: Response) -> Said {
             let expected = expected.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             Said::Accepted { expected: expected.map(|expected| expected.min(EXPECTED_MAX)) }
         }
-        StatusCode::TOO_MANY_REQUESTS => {
+        // 409: a calendar or a shadow forbids it, for a time that nobody says.
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => {
             let seconds = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
             let seconds = seconds.and_then(|text| text.trim().parse::<u32>().ok());
             let retry = seconds.map_or(REFUSAL, |n| Duration::from_secs(u64::from(n.max(1))));

@@ -72,31 +72,30 @@ impl Desk<'_> {
         }
     }
 
-    /// Has the scaler woken: at once if it is asleep, else with its next tick.
-    pub(crate) fn wake(&self) -> Woken {
+    /// Has the scaler woken: at once if it is asleep, else with its next tick. `None`: its ticks have
+    /// ended, and nobody would keep the promise.
+    pub(crate) fn wake(&self) -> Option<Woken> {
         if self.scaler.spec.setup.strategy == Strategy::Shadow {
-            return Woken::Refused("scaleStrategy is shadow: nothing is sent".to_owned());
+            return Some(Woken::Refused("scaleStrategy is shadow: nothing is sent".to_owned()));
         }
         let now = self.scaler.clock().now();
         let turn = self.scaler.turn();
-        // A promise that no tick would keep: it is evicted, or the server ends.
-        let Some(publisher) = turn.as_ref() else {
-            return Woken::Refused("it is not asked for any more, or the server ends".to_owned());
-        };
+        let publisher = turn.as_ref()?;
         let retry = self.scaler.memory().wake.retry_in(now).filter(|retry| !retry.is_zero());
         if let Some(retry) = retry {
-            return Woken::BacksOff { retry };
+            return Some(Woken::BacksOff { retry });
         }
         self.scaler.revise_quietly(|memory| memory.wake.ask(now));
         let told = self.told();
         if told.as_deref().and_then(Decision::active) == Some(true) {
-            return Woken::Held(self.held(now, told.as_deref(), false));
+            return Some(Woken::Held(self.held(now, told.as_deref(), false)));
         }
         let slept = self.scaler.memory().last == Some(0);
         let refused = if slept { self.wake_now(now, publisher) } else { None };
         drop(turn);
         self.scaler.revise(|_| {});
-        refused.unwrap_or_else(|| Woken::Held(self.held(now, self.told().as_deref(), true)))
+        let held = || Woken::Held(self.held(now, self.told().as_deref(), true));
+        Some(refused.unwrap_or_else(held))
     }
 
     /// The decision that is told now.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info};
@@ -22,6 +23,9 @@ use crate::source::backfill::{self, Cursor, Told};
 
 /// Histories learned at once: each costs a tenth of a second of a core, and ticks come first.
 pub(crate) const LEARNING_MAX: usize = 1;
+
+const DAY_MS: i64 = 86_400_000;
+
 /// Who teaches one scaler.
 #[derive(Debug)]
 pub(crate) struct Teacher {
@@ -57,7 +61,7 @@ impl Teacher {
     /// Teaches what is stored, then what the datasource has.
     pub(crate) async fn run(mut self) {
         let now = self.scaler.clock().now();
-        let from = now.minus(self.scaler.spec.setup.forecast.history);
+        let from = begins(now, self.scaler.spec.setup.forecast.history);
         let mut known = self.teach(from).await;
         let mut whole = true;
         for cursor in wanted(from, now, known, self.complete().await) {
@@ -171,6 +175,14 @@ impl Teacher {
     }
 }
 
+/// The midnight (UTC) before `history` ago. What a forecaster says depends on where its series began, by
+/// some percent in its upper quantiles: processes that start on one day, and one that is started again on
+/// it, begin alike. It is also what Thanos and Mimir keep answers by.
+fn begins(now: Timestamp, history: Duration) -> Timestamp {
+    let from = now.minus(history).unix_ms();
+    Timestamp::from_unix_ms(from - from.rem_euclid(DAY_MS))
+}
+
 /// What to ask for: the time since the newest minute, and, unless everything before was there once, the
 /// time before the oldest.
 fn wanted(
@@ -188,4 +200,23 @@ fn wanted(
 /// Histories that are learned at the same time.
 pub(crate) const fn gate() -> Semaphore {
     Semaphore::const_new(LEARNING_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{DAY_MS, begins};
+    use crate::engine::units::Timestamp;
+
+    #[test]
+    fn whoever_starts_on_one_day_learns_from_the_same_minute_on() {
+        let at = |days: i64, ms: i64| Timestamp::from_unix_ms(days * DAY_MS + ms);
+        let history = Duration::from_hours(14 * 24);
+        for ms in [0, 1, 43_200_000, DAY_MS - 1] {
+            assert_eq!(begins(at(20_000, ms), history), at(19_986, 0), "{ms}");
+        }
+        assert_eq!(begins(at(20_001, 0), history), at(19_987, 0));
+        assert_eq!(begins(at(20_000, 5), Duration::from_mins(1)), at(19_999, 0));
+    }
 }

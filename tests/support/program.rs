@@ -21,7 +21,8 @@ pub(crate) struct Program {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     client: ExternalScalerClient<Channel>,
-    http: String,
+    /// Where it listens for HTTP, `127.0.0.1:40123`.
+    pub(crate) http: String,
 }
 
 impl Program {

@@ -87,6 +87,16 @@ impl Input<'_> {
         Some(self.signals.outside.arrivals.or_else(|| self.came())? + refused)
     }
 
+    /// The same as a plain count of the last minute, which is what history has: what is added against
+    /// chance and for steps would make each minute of a tick a few percent larger than the same minute
+    /// of a back-fill.
+    #[must_use]
+    pub fn counted(&self) -> Option<f64> {
+        let refused = self.rate(Role::Rejections).unwrap_or(0.0);
+        let steady = || self.signals.came.steady.read(self.bound).map(|rate| rate.max(0.0));
+        Some(self.signals.outside.arrivals.or_else(steady)? + refused)
+    }
+
     /// What came to the engines per second: the mean of a minute, or what came lately, less what
     /// chance may have added to it, where that is more. A step shows half a minute earlier so, and
     /// constant arrivals do not look like steps. The high reading adds what chance may have taken from

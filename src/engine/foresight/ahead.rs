@@ -20,7 +20,7 @@ pub enum Unit {
 }
 
 /// A quantile of the work ahead.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ahead {
     /// In this unit, per second.
     pub unit: Unit,

@@ -20,7 +20,7 @@ pub fn measured(input: &Input<'_>) -> Measured {
         let silent = (sees && outside.activation <= 0.0).then_some(0.0);
         outside.arrivals.filter(|_| sees).or(silent)
     } else {
-        input.arrivals().filter(|_| signals.complete() && signals.supply.read > 0)
+        input.counted().filter(|_| signals.complete() && signals.supply.read > 0)
     };
     if input.setup.family == Family::Llm {
         let size = size(input);

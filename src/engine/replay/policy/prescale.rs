@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::decision::{Decision, Verdict};
+use crate::engine::foresight::Foresight;
 use crate::engine::invariants::violations;
 use crate::engine::replay::law::{Answer, Law, Metric, View};
 use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
@@ -137,6 +138,12 @@ impl Reactive {
     #[must_use]
     pub fn request_rate(&self) -> Option<f64> {
         self.memory.capacity.request_rate()
+    }
+
+    /// What it foresees.
+    #[must_use]
+    pub const fn foresight(&self) -> &Foresight {
+        &self.memory.foresight
     }
 }
 
