@@ -39,7 +39,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "FAILED:", err)
 		return 1
 	}
-	if shared, err = world.New(8, 2); err != nil {
+	if shared, err = world.New(16, 2); err != nil {
 		fmt.Fprintln(os.Stderr, "FAILED:", err)
 		return 1
 	}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,6 +27,7 @@ type World struct {
 	PrometheusURL string
 
 	fleets []*Fleet
+	mutex  sync.Mutex
 	taken  int
 	pages  *http.Server
 	prom   *Process
@@ -60,6 +62,8 @@ func New(fleets, slots int) (*World, error) {
 
 // Fleet hands out a fleet that no other test has touched.
 func (w *World) Fleet() *Fleet {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	if w.taken == len(w.fleets) {
 		panic("more tests than fleets: raise the number in New")
 	}
@@ -233,6 +237,12 @@ func (p *Process) Stop(limit time.Duration) (int, error) {
 	}
 }
 
+// Kill ends the process as a crash does: nothing is said, nothing is written.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
 // Output is the end of what the process has printed.
 func (p *Process) Output() string {
 	text, err := os.ReadFile(p.output.Name())
@@ -278,7 +288,11 @@ func Binary(folder string) (string, error) {
 
 // Serve starts `prescale serve` at address and waits until it is ready.
 func Serve(binary, address string, args ...string) (*Prescale, error) {
-	page := FreeAddress()
+	return ServeWith(binary, address, FreeAddress(), args...)
+}
+
+// ServeWith is Serve with the HTTP listener at page: others have to find it there.
+func ServeWith(binary, address, page string, args ...string) (*Prescale, error) {
 	args = append([]string{"serve", "--listen", address, "--http-listen", page}, args...)
 	process, err := start(binary, args...)
 	if err != nil {
