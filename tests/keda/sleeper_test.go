@@ -54,6 +54,9 @@ type story struct {
 	holdFor time.Duration
 	// processes of prescale; zero is one.
 	processes int
+	// service has KEDA reach them through one: it is connected to one at a time, and wakes begin with
+	// another. Else it asks them all.
+	service bool
 	// metadata beside what all have.
 	metadata map[string]string
 }
@@ -72,19 +75,19 @@ func asleepBehindAGate(t *testing.T, it story) *sleeper {
 	write(t, token, "a-token-of-the-end-to-end-test")
 	s.start(folder, token, max(1, it.processes))
 
-	var pages []string
+	var addresses, pages []string
 	for _, p := range s.prescales {
-		pages = append(pages, p.page)
+		addresses, pages = append(addresses, p.address), append([]string{p.page}, pages...)
 	}
-	front, err := world.NewFront(pages...)
-	if err != nil {
-		t.Fatal(err)
+	wakes := service(t, pages)
+	if it.service {
+		addresses = []string{service(t, addresses)}
 	}
-	t.Cleanup(front.Close)
 	config := filepath.Join(folder, "gate.yaml")
 	write(t, config, fmt.Sprintf("wake: {url: 'http://%s', tokenFile: %s}\nholdFor: %ds\nroutes:\n"+
 		"- scaledObject: %s/llm\n  upstream: http://%s\n",
-		front.Address, token, int(it.holdFor.Seconds()), fleet.Namespace, s.deployment.Upstream))
+		wakes, token, int(it.holdFor.Seconds()), fleet.Namespace, s.deployment.Upstream))
+	var err error
 	if s.gate, err = world.StartGate(binary, config); err != nil {
 		t.Fatal(err)
 	}
@@ -105,10 +108,20 @@ func asleepBehindAGate(t *testing.T, it story) *sleeper {
 	for key, value := range it.metadata {
 		metadata[key] = value
 	}
-	s.keda = operate(t, s, fleet.Namespace, metadata)
+	s.keda = operate(t, s.deployment, addresses, fleet.Namespace, metadata)
 	s.until("sleep", 40*time.Second, func() bool { return s.keda.allSay(false) })
-	// The gate's page has been scraped as well: what is told from now on is told knowingly.
 	return s
+}
+
+// service is the address of a Service of these.
+func service(t *testing.T, behind []string) string {
+	t.Helper()
+	front, err := world.NewFront(behind...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(front.Close)
+	return front.Address
 }
 
 func (s *sleeper) start(folder, token string, processes int) {
@@ -239,11 +252,12 @@ type scaling struct {
 	replicas int
 }
 
-func operate(t *testing.T, s *sleeper, namespace string, metadata map[string]string) *keda {
+func operate(t *testing.T, deployment *world.Deployment, addresses []string, namespace string,
+	metadata map[string]string) *keda {
 	t.Helper()
-	k := &keda{deployment: s.deployment, polls: make([][]poll, len(s.prescales))}
-	for _, p := range s.prescales {
-		config := trigger(p.address, namespace, "llm", metadata)
+	k := &keda{deployment: deployment, polls: make([][]poll, len(addresses))}
+	for _, address := range addresses {
+		config := trigger(address, namespace, "llm", metadata)
 		k.asked = append(k.asked, pull(t, config))
 		k.streams = append(k.streams, open(t, config))
 	}

@@ -140,6 +140,27 @@ func TestAPodThatNeverComesIsGivenUpAndWhoAsksIsToldWhenToComeBack(t *testing.T)
 	s.uncut()
 }
 
+func TestWhoWaitsForAPodThatIsGivenUpIsToldSo(t *testing.T) {
+	t.Parallel()
+	const timeout = 10 * time.Second
+	s := asleepBehindAGate(t, story{holdFor: 2 * time.Minute,
+		metadata: map[string]string{"activationTimeout": span(timeout)}})
+	r := s.ask(2)
+	s.woken(r, 0)
+	// Who waits has the gate ask again, which has a wake last twice as long at most. The gate hears of
+	// the end with its next call, ten seconds later at most.
+	retry := s.refused(r, "backing_off", time.Minute)
+	took := r.ended.Sub(r.sent)
+	t.Logf("503 after %s (activationTimeout %s), come back in %s", took, timeout, retry)
+	if took < timeout || took > 2*timeout+20*time.Second || retry < time.Minute {
+		t.Errorf("503 after %s with Retry-After %s", took, retry)
+	}
+	gaveUp := s.sleepsAfter(r.sent.Add(wakesWithin), 5*time.Second, 0)
+	s.until("no replicas", 15*time.Second, func() bool { return s.deployment.Replicas() == 0 })
+	time.Sleep(10 * time.Second)
+	s.quiet(gaveUp)
+}
+
 // says asserts that the API tells these words of the scaler.
 func (s *sleeper) says(words ...string) {
 	s.t.Helper()
@@ -233,5 +254,30 @@ func TestTwoProcessesSayTheSameAndOneIsEnough(t *testing.T) {
 	s.woken(again, 1)
 	s.answered(again, 2, time.Minute)
 	s.awake(1, again.sent.Add(wakesWithin), again.ended)
+	s.uncut()
+}
+
+func TestKedaBehindAServiceHearsOfAWakeThatReachedAnotherProcess(t *testing.T) {
+	t.Parallel()
+	s := asleepBehindAGate(t, story{loads: 20 * time.Second, holdFor: 2 * time.Minute, processes: 2, service: true})
+	r := s.ask(20)
+	s.woken(r, 0)
+	asked, other := s.prescales[0], s.prescales[1]
+	if elsewhere := sum(t, other.HTTP+"/metrics", `prescale_wakes_total{result="elsewhere"}`); elsewhere != 1 {
+		t.Errorf("the wake did not begin at the process that KEDA does not ask: %g", elsewhere)
+	}
+
+	// KEDA comes to the one that it has never asked.
+	time.Sleep(3 * time.Second)
+	asked.Kill()
+	killed := time.Now()
+	back := s.keda.streams[0].waitTrue(t, killed, 20*time.Second)
+	t.Logf("true from the other %s after the kill", back.Sub(killed))
+	s.answered(r, 20, time.Minute)
+	s.awake(0, r.sent.Add(wakesWithin), r.ended)
+	if scaled := s.keda.scalings(r.sent); len(scaled) != 1 {
+		t.Errorf("one pod was to be started and kept; KEDA saw:\n%s", s.keda)
+	}
+	s.sleepsAfter(r.ended, 2*time.Minute, 0)
 	s.uncut()
 }
