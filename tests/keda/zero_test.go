@@ -79,10 +79,18 @@ func TestARequestWakesASleepingModelAndIsAnsweredAndOnlyIdlenessPutsItToSleep(t 
 
 func TestAKillWhileThePodLoadsForgetsNoWake(t *testing.T) {
 	t.Parallel()
+	// At once: the wake is in the file before anything else is. Later: the pod has begun to load.
+	for name, after := range map[string]time.Duration{"at once": 100 * time.Millisecond, "later": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) { killedWhileThePodLoads(t, after) })
+	}
+}
+
+func killedWhileThePodLoads(t *testing.T, after time.Duration) {
+	t.Parallel()
 	s := asleepBehindAGate(t, story{loads: 20 * time.Second, holdFor: 2 * time.Minute})
 	r := s.ask(20)
 	s.woken(r, 0)
-	time.Sleep(3 * time.Second) // a wake is on the disk within a second
+	time.Sleep(after)
 	s.prescales[0].Kill()
 	killed := time.Now()
 	time.Sleep(2 * time.Second)
@@ -221,7 +229,8 @@ func TestAClientThatGoesAwayLeavesNothingBehindButAModelThatSleepsAgain(t *testi
 func TestTwoProcessesSayTheSameAndOneIsEnough(t *testing.T) {
 	t.Parallel()
 	s := asleepBehindAGate(t, story{loads: 12 * time.Second, holdFor: 2 * time.Minute, processes: 2})
-	const tokens = 60
+	// Beside idleAfter the way down wants a minute of data since the pod was ready.
+	const tokens = 80
 	r := s.ask(tokens)
 	s.woken(r, 0, 1)
 	if wakes := s.gauge("prescale_gate_wakes_total{"); wakes != 1 {

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -172,14 +173,26 @@ func (w *World) scrape(binary, address string) error {
 	return prom.Ready(w.PrometheusURL+"/-/ready", 30*time.Second)
 }
 
-// FreeAddress is a loopback address on which nothing listens at the moment.
+// lastPort was handed out last. Ports from here on are below those that systems give to outgoing
+// connections (32768 on): one of these might take what was found free a moment ago.
+var lastPort atomic.Int64
+
+const (
+	portMin   = 12000
+	portCount = 20000
+)
+
+// FreeAddress is a loopback address on which nothing listens at the moment, another one each time.
 func FreeAddress() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	lastPort.CompareAndSwap(0, int64(os.Getpid())*97)
+	for range portCount {
+		address := fmt.Sprintf("127.0.0.1:%d", portMin+lastPort.Add(1)%portCount)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			_ = listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	panic("no free port")
 }
 
 // Process is a child process, its output kept.
