@@ -16,4 +16,4 @@ mod signal;
 
 pub(crate) use run::listen;
 pub use run::{Bound, COMMIT, Error, run, spawn};
-pub use signal::cancel_on_signal;
+pub use signal::cancel_on_signals;

@@ -107,6 +107,11 @@ impl Store {
         self.shared.metrics.failed(u64::from(!room));
     }
 
+    /// Has what was handed over written as soon as may be, not within a second. Waits for nothing.
+    pub fn hurry(&self) {
+        self.shared.queue.hurry();
+    }
+
     /// What is kept of a trigger; else of the trigger of the same workload that wanted most of those
     /// that were told last, because an edit must not lower anything. Waits for half a second at most.
     #[must_use]

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 use tokio::runtime::Builder;
 
 use crate::cli::exit::Usage;
+use crate::report::one_line;
 
 /// A server that takes longer is not one that people wait for.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,10 +95,17 @@ impl Server {
         let usage = |text: String| anyhow::Error::from(Usage(text));
         let wrong = || usage(format!("--server {server:?} must be a URL, http://127.0.0.1:8080"));
         let base = Url::parse(server).map_err(|_| wrong())?;
+        // It would stand in every error.
+        if !base.username().is_empty() || base.password().is_some() {
+            let text = "--server must be a URL without a user, http://127.0.0.1:8080";
+            return Err(usage(text.to_owned()));
+        }
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             return Err(wrong());
         }
-        let client = Client::builder().no_proxy().timeout(TIMEOUT).build();
+        // A token goes to the server that was named and nowhere else.
+        let client = Client::builder().no_proxy().redirect(redirect::Policy::none());
+        let client = client.timeout(TIMEOUT).build();
         let client = client.context("failed to make an HTTP client")?;
         Ok(Self { client, base, token })
     }
@@ -140,7 +148,7 @@ impl Server {
             ))
             .into()),
             (status, Some(json)) if json["error"].is_string() => {
-                let text = json["error"].as_str().unwrap_or_default();
+                let text = one_line(json["error"].as_str().unwrap_or_default());
                 Err(Unanswered(format!("{} says {}: {text}", self.base, status.as_u16())).into())
             }
             (status, _) => Err(Unanswered(format!(

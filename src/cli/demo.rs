@@ -27,7 +27,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
 
 async fn show(options: Options, terminal: Terminal) -> anyhow::Result<()> {
     let interrupt = CancellationToken::new();
-    server::cancel_on_signal(interrupt.clone()).context("failed to listen for signals")?;
+    server::cancel_on_signals([interrupt.clone()]).context("failed to listen for signals")?;
     crate::demo::run(options, (terminal, &mut stdout()), start, interrupt).await?;
     Ok(())
 }

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
 
 use crate::cli::exit::Exit;
 use crate::cli::serve::{LogFormat, format};
 use crate::gate;
 use crate::gate::Ends;
 use crate::gate::config::{Overrides, Pattern, Settings};
+use crate::server;
 use crate::server::config::address;
 use crate::source::config::ScrapePolicy;
 use crate::telemetry::{Level, init};
@@ -87,26 +86,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let ends = Ends::default();
-    end_on_signals(ends.clone()).context("failed to listen for signals")?;
+    // The first one drains, the second one cuts.
+    let stages = [ends.drain.clone(), ends.cut.clone()];
+    server::cancel_on_signals(stages).context("failed to listen for signals")?;
     Ok(gate::run(settings, ScrapePolicy::default(), ends, |_| {}).await?)
-}
-
-/// Drains at the first SIGTERM or SIGINT and cuts at the second.
-fn end_on_signals(ends: Ends) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    // Not in a JoinSet: it ends with the process, and its end asks for nothing else.
-    tokio::spawn(async move {
-        for token in [ends.drain, ends.cut] {
-            let name = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            };
-            info!(signal = name, "shutting down");
-            token.cancel();
-        }
-    });
-    Ok(())
 }
 
 fn write(settings: &Settings, out: &mut impl Write) -> std::io::Result<()> {

@@ -82,7 +82,7 @@ pub(super) fn format(asked: Option<LogFormat>) -> Format {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    server::cancel_on_signal(shutdown.clone()).context("failed to listen for signals")?;
+    server::cancel_on_signals([shutdown.clone()]).context("failed to listen for signals")?;
     let (clock, scrape) = (Clock::system(), ScrapePolicy::default());
     Ok(server::run(settings, clock, scrape, shutdown, |_| {}).await?)
 }

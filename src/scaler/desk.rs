@@ -12,7 +12,7 @@ use tracing::{debug, error};
 
 use crate::engine::arrived::Minute;
 use crate::engine::decide::Timings;
-use crate::engine::decision::{Decision, Reason};
+use crate::engine::decision::{Decision, Reason, State};
 use crate::engine::invariants::violations;
 use crate::engine::observation::Observation;
 use crate::engine::setup::Strategy;
@@ -187,11 +187,13 @@ impl Desk<'_> {
         let Scaler { namespace, name, hash8, .. } = self.scaler;
         let ids = Ids { namespace, name, trigger: hash8 };
         decision_changed(ids, before.as_deref(), &decision);
+        let is_waking = |decision: &Decision| decision.state == State::Waking;
+        let wakes = is_waking(&decision) && !before.as_deref().is_some_and(is_waking);
         let changed = self.scaler.answer().is_err()
             || before.is_none_or(|before| tells_other(&before, &decision));
         self.scaler.note_decision(&decision);
         let decision = Arc::new(decision);
-        self.keep(&decision);
+        self.keep(&decision, wakes);
         publisher.send_if_modified(|latest| {
             *latest = Some(decision);
             changed
@@ -210,11 +212,16 @@ impl Desk<'_> {
         }
     }
 
-    /// Hands over what has to outlive the process; before it is told to anybody.
-    fn keep(&self, decision: &Arc<Decision>) {
+    /// Hands over what has to outlive the process; before it is told to anybody. A wake that begins is
+    /// written at once: a process that is killed just then would be back without it, and say inactive
+    /// while the pod loads that it had started.
+    fn keep(&self, decision: &Arc<Decision>, wakes: bool) {
         if let Some(store) = &self.shared.store {
             let key = keep::key(self.scaler.key(), &self.scaler.spec);
             store.save(key, self.scaler.memory(), Arc::clone(decision));
+            if wakes {
+                store.hurry();
+            }
         }
     }
 }

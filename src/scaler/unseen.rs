@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::engine::units::Timestamp;
 
-/// How many; the oldest makes room.
+/// How many; the oldest of the namespace that has most makes room, so that whoever makes names up drives
+/// out his own.
 const NAMES_MAX: usize = 256;
 
 /// For how long: a process that ends is replaced within minutes, and a wake that is older has been
@@ -26,11 +27,11 @@ impl Unseen {
     pub(crate) fn note(&self, namespace: &str, name: &str, now: Timestamp) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, at| now.since(*at) < KEPT);
-        if names.len() >= NAMES_MAX {
-            let oldest = names.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
-            oldest.and_then(|oldest| names.remove(&oldest));
+        let key = (namespace.to_owned(), name.to_owned());
+        if names.len() >= NAMES_MAX && !names.contains_key(&key) {
+            one_less(&mut names);
         }
-        names.insert((namespace.to_owned(), name.to_owned()), now);
+        names.insert(key, now);
     }
 
     /// When the object was to be woken, if that still counts. It is kept: the object may have
@@ -40,6 +41,17 @@ impl Unseen {
         let at = names.get(&(namespace.to_owned(), name.to_owned())).copied()?;
         (now.since(at) < KEPT).then_some(at)
     }
+}
+
+fn one_less(names: &mut BTreeMap<(String, String), Timestamp>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (namespace, _) in names.keys() {
+        *counts.entry(namespace).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by_key(|(_, count)| *count).map(|(namespace, _)| namespace);
+    let of_most = names.iter().filter(|((namespace, _), _)| Some(namespace.as_str()) == most);
+    let oldest = of_most.min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+    oldest.and_then(|oldest| names.remove(&oldest));
 }
 
 #[cfg(test)]
@@ -65,6 +77,20 @@ mod tests {
         }
         assert_eq!(unseen.of("ns", "llama", at(300)), None);
         assert!(unseen.of("ns", "n0", at(300)).is_some());
+        // Asked for again, it takes no other's place.
+        unseen.note("ns", "n255", at(300));
+        assert!(unseen.of("ns", "n0", at(300)).is_some());
+        assert_eq!(unseen.0.lock().unwrap().len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn who_makes_names_up_drives_out_his_own() {
+        let unseen = Unseen::default();
+        unseen.note("quiet", "llama", at(0));
+        for idx in 0..2 * u64::try_from(NAMES_MAX).unwrap() {
+            unseen.note("loud", &format!("n{idx}"), at(1));
+        }
+        assert!(unseen.of("quiet", "llama", at(2)).is_some());
         assert_eq!(unseen.0.lock().unwrap().len(), NAMES_MAX);
     }
 }

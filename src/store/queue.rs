@@ -23,6 +23,8 @@ struct Inner {
     asked: u64,
     taken: u64,
     done: u64,
+    /// Something waits that should not wait for the pause to pass.
+    hurried: bool,
     ending: bool,
 }
 
@@ -54,7 +56,7 @@ impl Queue {
             inner.waiting.is_empty() && inner.asked == inner.taken && !inner.ending
         };
         let mut inner = self.wait(limit, idle);
-        inner.taken = inner.asked;
+        (inner.taken, inner.hurried) = (inner.asked, false);
         let batch = Arc::new(std::mem::take(&mut inner.waiting));
         inner.writing = Some(Arc::clone(&batch));
         (batch, inner.ending)
@@ -76,9 +78,18 @@ impl Queue {
         inner.waiting.put_back(Arc::unwrap_or_clone(batch))
     }
 
-    /// Lets `pause` pass, less if somebody asks for a write or the end.
-    pub(super) fn pause(&self, pause: Duration) {
-        drop(self.wait(pause, |inner| inner.asked == inner.taken && !inner.ending));
+    /// Lets `pause` pass; less if somebody asks for a write or the end, and `least` where what waits is
+    /// in a hurry.
+    pub(super) fn pause(&self, pause: Duration, least: Duration) {
+        let calm = |inner: &Inner| inner.asked == inner.taken && !inner.ending;
+        drop(self.wait(least.min(pause), |inner| calm(inner)));
+        drop(self.wait(pause.saturating_sub(least), |inner| calm(inner) && !inner.hurried));
+    }
+
+    /// Cuts the pause short for what waits now. Waits for nothing.
+    pub(super) fn hurry(&self) {
+        self.lock().hurried = true;
+        self.changed.notify_all();
     }
 
     /// Has everything that waits now written at once; says whether it was, within `limit`.
@@ -119,6 +130,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Queue;
+    use crate::clock::Clock;
     use crate::engine::units::Timestamp;
     use crate::store::batch::Batch;
     use crate::store::key::Identity;
@@ -170,11 +182,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_in_a_hurry_waits_for_the_least_pause_and_nobody_else_hurries_by_it() {
+        let queue = Queue::default();
+        put(&queue, 1);
+        queue.hurry();
+        queue.pause(PATIENCE, NOW);
+        let watch = Clock::system();
+        let least = Duration::from_millis(50);
+        queue.pause(least, least);
+        assert!(watch.elapsed() >= least, "not even whoever is in a hurry");
+        let (_batch, _) = queue.take(NOW);
+        queue.written();
+        put(&queue, 2);
+        let watch = Clock::system();
+        queue.pause(least, NOW);
+        assert!(watch.elapsed() >= least, "the hurry was another's");
+    }
+
+    #[test]
     fn the_end_comes_with_what_waits() {
         let queue = Queue::default();
         put(&queue, 1);
         queue.end();
-        queue.pause(PATIENCE);
+        queue.pause(PATIENCE, PATIENCE);
         let (batch, last) = queue.take(PATIENCE);
         assert!(last && !batch.is_empty());
     }

@@ -4,6 +4,7 @@ package keda
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -29,6 +30,11 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	// Whoever runs beside others waits most of the time, so it need not be one for each core.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	logf.SetLogger(funcr.New(logs.add, funcr.Options{Verbosity: 1}))
 	os.Exit(run(m))
 }
@@ -39,7 +45,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "FAILED:", err)
 		return 1
 	}
-	if shared, err = world.New(8, 2); err != nil {
+	if shared, err = world.New(16, 2); err != nil {
 		fmt.Fprintln(os.Stderr, "FAILED:", err)
 		return 1
 	}

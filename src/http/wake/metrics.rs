@@ -68,11 +68,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers everything under its full name, each series from the start: a first unauthorized call
-    /// shows as an increase.
+    /// Registers everything under its full name, each series from the start: a first unauthorized call,
+    /// or a first peer that is silent, shows as an increase.
     pub fn register(&self, registry: &mut Registry) {
         for result in OUTCOMES {
             drop(self.calls.get_or_create(&Call { result }));
+        }
+        for result in [Handed::held, Handed::unknown, Handed::refused, Handed::silent] {
+            drop(self.peers.get_or_create(&Peer { result }));
         }
         registry.register("prescale_wakes", "Calls of POST /wake by result", self.calls.clone());
         registry.register(
@@ -88,5 +91,29 @@ impl Metrics {
 
     pub(super) fn handed(&self, result: Handed) {
         self.peers.get_or_create(&Peer { result }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+
+    use super::Metrics;
+
+    #[test]
+    fn every_series_is_there_from_the_start() {
+        let mut registry = Registry::default();
+        Metrics::default().register(&mut registry);
+        let mut page = String::new();
+        encode(&mut page, &registry).unwrap();
+        for result in ["woken", "refused", "backing_off"] {
+            let line = format!("prescale_wakes_total{{result=\"{result}\"}} 0");
+            assert!(page.contains(&line), "{line} in {page}");
+        }
+        for result in ["held", "unknown", "refused", "silent"] {
+            let line = format!("prescale_wakes_handed_total{{result=\"{result}\"}} 0");
+            assert!(page.contains(&line), "{line} in {page}");
+        }
     }
 }

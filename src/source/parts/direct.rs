@@ -168,32 +168,17 @@ mod tests {
     use crate::engine::observation::{Fault, FaultKind};
     use crate::engine::series::{Sample, Series};
     use crate::source::scrape::PageResult;
-    use crate::spec::{Engine, Gateway, SourceRef, Target};
+    use crate::spec::{Limits, Target, parse};
 
     fn at() -> Timestamp {
         Timestamp::from_unix_ms(1_000_000)
     }
 
     fn target() -> Target {
-        Target {
-            namespace: "llm".to_owned(),
-            scaled_object: "llama".to_owned(),
-            hpa: "keda-hpa-llama".to_owned(),
-            workload: None,
-            engine: Engine::Vllm,
-            selector: Vec::new(),
-            model: None,
-            source: SourceRef::Datasource("default".to_owned()),
-            gateway: Some(Gateway::PrescaleGate),
-            gateway_selector: Vec::new(),
-            activation_query: None,
-            activation_endpoints: Vec::new(),
-            own: Vec::new(),
-            latencies: Vec::new(),
-            latency_quantile: 0.95,
-            gpu: false,
-            tick: std::time::Duration::from_secs(15),
-        }
+        let metadata =
+            [("gateway", "prescale-gate"), ("activationEndpoints", "dns://gate:9091/metrics")];
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        parse("llm", "llama", &metadata.into(), &Limits::default()).unwrap().target
     }
 
     /// A gate's page with so many in flight; `None`: it was not read.

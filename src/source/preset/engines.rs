@@ -6,10 +6,6 @@
 use crate::engine::observation::{Combine, Latency, Role};
 use crate::source::preset::table::{Family, Histogram, Label, Preset, Value};
 
-const fn seconds(latency: Latency, names: &'static [&'static str]) -> Histogram {
-    Histogram { latency, names, scale: 1.0 }
-}
-
 /// TGI 3. Everything but the token budget, which is set once the model is warm, is created with the
 /// first request; counters lack `_total`; tokens are counted at the end of a request. There is no TTFT
 /// histogram and no KV gauge (budgets are not usage).
@@ -27,8 +23,8 @@ pub(crate) const TGI: Preset = Preset {
             .lazily(),
     ],
     histograms: &[
-        seconds(Latency::InterToken, &["tgi_request_mean_time_per_token_duration"]),
-        seconds(Latency::Request, &["tgi_request_duration"]),
+        Histogram::seconds(Latency::InterToken, &["tgi_request_mean_time_per_token_duration"]),
+        Histogram::seconds(Latency::Request, &["tgi_request_duration"]),
     ],
     model_label: None,
     model_any_case: false,
@@ -52,15 +48,15 @@ pub(crate) const TRTLLM: Preset = Preset {
             .lazily(),
     ],
     histograms: &[
-        seconds(
+        Histogram::seconds(
             Latency::Ttft,
             &["trtllm_time_to_first_token_seconds", "time_to_first_token_seconds"],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::InterToken,
             &["trtllm_time_per_output_token_seconds", "time_per_output_token_seconds"],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::Request,
             &["trtllm_e2e_request_latency_seconds", "e2e_request_latency_seconds"],
         ),
@@ -148,9 +144,9 @@ pub(crate) const DYNAMO: Preset = Preset {
         Family::sum(Role::Arrivals, &["dynamo_frontend_requests_started_total"]).lazily(),
     ],
     histograms: &[
-        seconds(Latency::Ttft, &["dynamo_frontend_time_to_first_token_seconds"]),
-        seconds(Latency::InterToken, &["dynamo_frontend_inter_token_latency_seconds"]),
-        seconds(Latency::Request, &["dynamo_frontend_request_duration_seconds"]),
+        Histogram::seconds(Latency::Ttft, &["dynamo_frontend_time_to_first_token_seconds"]),
+        Histogram::seconds(Latency::InterToken, &["dynamo_frontend_inter_token_latency_seconds"]),
+        Histogram::seconds(Latency::Request, &["dynamo_frontend_request_duration_seconds"]),
     ],
     model_label: Some("model"),
     model_any_case: true,

@@ -6,10 +6,6 @@
 use crate::engine::observation::{Combine, Latency, Role};
 use crate::source::preset::table::{Family, Histogram, Label, Preset, Value};
 
-const fn seconds(latency: Latency, names: &'static [&'static str]) -> Histogram {
-    Histogram { latency, names, scale: 1.0 }
-}
-
 const OF_THE_ENGINE: &[Label] = &[Label::Is("server", "")];
 
 /// LMDeploy from 0.9.2. What waits for an API slot and what waits in the engine are two queues; both
@@ -28,12 +24,12 @@ pub(crate) const LMDEPLOY: Preset = Preset {
         Family::sum(Role::Finished, &["lmdeploy:request_success_total"]).lazily(),
     ],
     histograms: &[
-        seconds(Latency::Ttft, &["lmdeploy:time_to_first_token_seconds"]),
-        seconds(
+        Histogram::seconds(Latency::Ttft, &["lmdeploy:time_to_first_token_seconds"]),
+        Histogram::seconds(
             Latency::InterToken,
             &["lmdeploy:iter_token_latency", "lmdeploy:time_per_output_token_seconds"],
         ),
-        seconds(Latency::Request, &["lmdeploy:e2e_request_latency_seconds"]),
+        Histogram::seconds(Latency::Request, &["lmdeploy:e2e_request_latency_seconds"]),
     ],
     model_label: Some("model_name"),
     model_any_case: false,
@@ -69,15 +65,15 @@ pub(crate) const NIM: Preset = Preset {
         },
     ],
     histograms: &[
-        seconds(
+        Histogram::seconds(
             Latency::Ttft,
             &["time_to_first_token_seconds", "vllm:time_to_first_token_seconds"],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::InterToken,
             &["time_per_output_token_seconds", "vllm:inter_token_latency_seconds"],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::Request,
             &["e2e_request_latency_seconds", "vllm:e2e_request_latency_seconds"],
         ),
@@ -138,11 +134,11 @@ pub(crate) const RAY: Preset = Preset {
         .lazily(),
     ],
     histograms: &[
-        seconds(
+        Histogram::seconds(
             Latency::Ttft,
             &["ray_vllm_time_to_first_token_seconds", "ray_vllm:time_to_first_token_seconds"],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::InterToken,
             &[
                 "ray_vllm_inter_token_latency_seconds",
@@ -150,7 +146,7 @@ pub(crate) const RAY: Preset = Preset {
                 "ray_vllm:time_per_output_token_seconds",
             ],
         ),
-        seconds(
+        Histogram::seconds(
             Latency::Request,
             &["ray_vllm_e2e_request_latency_seconds", "ray_vllm:e2e_request_latency_seconds"],
         ),

@@ -96,6 +96,14 @@ pub struct Histogram {
     pub scale: f64,
 }
 
+impl Histogram {
+    /// A histogram in seconds.
+    #[must_use]
+    pub const fn seconds(latency: Latency, names: &'static [&'static str]) -> Self {
+        Self { latency, names, scale: 1.0 }
+    }
+}
+
 /// All that is known of one engine's metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preset {

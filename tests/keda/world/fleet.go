@@ -3,6 +3,7 @@ package world
 import (
 	_ "embed"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -26,6 +27,12 @@ type Load struct {
 	KV float64
 	// Held requests at the gateway.
 	Held float64
+	// Gone pods had their names before: each new pod is another one.
+	Gone int
+	// Created is when the pods were made; zero: an hour ago.
+	Created time.Time
+	// LoadedIn is how long they took from then to ready; zero: a minute.
+	LoadedIn time.Duration
 }
 
 // Fleet is the Deployment `llm` of one namespace, with its pods' pages and a gateway's page.
@@ -38,10 +45,11 @@ type Fleet struct {
 	mutex   sync.Mutex
 	exists  bool
 	load    Load
+	real    map[string]string
 }
 
 func newFleet(namespace string, slots int) *Fleet {
-	f := &Fleet{Namespace: namespace, created: time.Now().Add(-time.Hour)}
+	f := &Fleet{Namespace: namespace, created: time.Now().Add(-time.Hour), real: map[string]string{}}
 	for i := range slots {
 		f.pods = append(f.pods, fmt.Sprintf("llm-7d9c8b6f5d-abc%02d", i))
 	}
@@ -50,12 +58,25 @@ func newFleet(namespace string, slots int) *Fleet {
 
 // Set changes the load from now on; before the first Set the fleet does not exist.
 func (f *Fleet) Set(load Load) {
-	if load.Replicas > len(f.pods) || load.Ready > load.Replicas {
+	if load.Gone+load.Replicas > len(f.pods) || load.Ready > load.Replicas {
 		panic(fmt.Sprintf("%d ready of %d replicas in %d slots", load.Ready, load.Replicas, len(f.pods)))
 	}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.exists, f.load = true, load
+}
+
+// Page has a page of the fleet, `gateway` or `pod`, be the one at url: a server's own.
+func (f *Fleet) Page(name, url string) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.real[name] = url
+}
+
+func (f *Fleet) realPage(name string) string {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.real[name]
 }
 
 func (f *Fleet) now() (load Load, exists bool) {
@@ -69,16 +90,38 @@ func (f *Fleet) ServeHTTP(out http.ResponseWriter, request *http.Request) {
 	load, _ := f.now()
 	name := strings.TrimPrefix(request.URL.Path, "/"+f.Namespace+"/")
 	if name == "gateway" {
+		if url := f.realPage(name); url != "" {
+			passOn(out, url)
+			return
+		}
 		_, _ = fmt.Fprintf(out, "# TYPE held_requests gauge\nheld_requests %g\n", load.Held)
 		return
 	}
-	for _, pod := range f.pods[:load.Ready] {
+	for _, pod := range f.pods[load.Gone : load.Gone+load.Ready] {
+		if url := f.realPage("pod"); pod == name && url != "" {
+			passOn(out, url)
+			return
+		}
 		if pod == name {
 			_, _ = out.Write([]byte(enginePage(load)))
 			return
 		}
 	}
 	http.NotFound(out, request)
+}
+
+// passOn answers with the page at url, or as a target that is down.
+func passOn(out http.ResponseWriter, url string) {
+	client := http.Client{Timeout: time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		http.Error(out, "down", http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	out.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
+	out.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(out, answer.Body)
 }
 
 // enginePage is the genuine page with the three gauges of the load written into it.
@@ -120,19 +163,25 @@ func (f *Fleet) kubeState() string {
 	sample(&b, "kube_horizontalpodautoscaler_spec_min_replicas", hpa+"}", 1)
 	sample(&b, "kube_horizontalpodautoscaler_spec_max_replicas", hpa+"}", 20)
 	sample(&b, "kube_horizontalpodautoscaler_status_current_replicas", hpa+"}", float64(load.Replicas))
-	for i, pod := range f.pods[:load.Replicas] {
-		f.podState(&b, pod, i < load.Ready)
+	if load.Created.IsZero() {
+		load.Created = f.created
+	}
+	if load.LoadedIn == 0 {
+		load.LoadedIn = time.Minute
+	}
+	for i, pod := range f.pods[load.Gone : load.Gone+load.Replicas] {
+		f.podState(&b, pod, load, i < load.Ready)
 	}
 	return b.String()
 }
 
-func (f *Fleet) podState(b *strings.Builder, pod string, ready bool) {
+func (f *Fleet) podState(b *strings.Builder, pod string, load Load, ready bool) {
 	labels := fmt.Sprintf(`{namespace=%q,pod=%q,uid="uid-%s"`, f.Namespace, pod, pod)
-	created := float64(f.created.Unix())
+	created := float64(load.Created.Unix())
 	sample(b, "kube_pod_created", labels+"}", created)
 	sample(b, "kube_pod_status_scheduled_time", labels+"}", created+1)
 	if ready {
-		sample(b, "kube_pod_status_ready_time", labels+"}", created+60)
+		sample(b, "kube_pod_status_ready_time", labels+"}", float64(load.Created.Add(load.LoadedIn).Unix()))
 	}
 	is := map[bool]float64{true: 1}
 	for _, phase := range []string{"Pending", "Running", "Succeeded", "Failed", "Unknown"} {

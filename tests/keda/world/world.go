@@ -15,6 +15,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -26,6 +28,7 @@ type World struct {
 	PrometheusURL string
 
 	fleets []*Fleet
+	mutex  sync.Mutex
 	taken  int
 	pages  *http.Server
 	prom   *Process
@@ -60,6 +63,8 @@ func New(fleets, slots int) (*World, error) {
 
 // Fleet hands out a fleet that no other test has touched.
 func (w *World) Fleet() *Fleet {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
 	if w.taken == len(w.fleets) {
 		panic("more tests than fleets: raise the number in New")
 	}
@@ -168,14 +173,26 @@ func (w *World) scrape(binary, address string) error {
 	return prom.Ready(w.PrometheusURL+"/-/ready", 30*time.Second)
 }
 
-// FreeAddress is a loopback address on which nothing listens at the moment.
+// lastPort was handed out last. Ports from here on are below those that systems give to outgoing
+// connections (32768 on): one of these might take what was found free a moment ago.
+var lastPort atomic.Int64
+
+const (
+	portMin   = 12000
+	portCount = 20000
+)
+
+// FreeAddress is a loopback address on which nothing listens at the moment, another one each time.
 func FreeAddress() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	lastPort.CompareAndSwap(0, int64(os.Getpid())*97)
+	for range portCount {
+		address := fmt.Sprintf("127.0.0.1:%d", portMin+lastPort.Add(1)%portCount)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			_ = listener.Close()
+			return address
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	panic("no free port")
 }
 
 // Process is a child process, its output kept.
@@ -233,6 +250,12 @@ func (p *Process) Stop(limit time.Duration) (int, error) {
 	}
 }
 
+// Kill ends the process as a crash does: nothing is said, nothing is written.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
 // Output is the end of what the process has printed.
 func (p *Process) Output() string {
 	text, err := os.ReadFile(p.output.Name())
@@ -278,7 +301,11 @@ func Binary(folder string) (string, error) {
 
 // Serve starts `prescale serve` at address and waits until it is ready.
 func Serve(binary, address string, args ...string) (*Prescale, error) {
-	page := FreeAddress()
+	return ServeWith(binary, address, FreeAddress(), args...)
+}
+
+// ServeWith is Serve with the HTTP listener at page: others have to find it there.
+func ServeWith(binary, address, page string, args ...string) (*Prescale, error) {
 	args = append([]string{"serve", "--listen", address, "--http-listen", page}, args...)
 	process, err := start(binary, args...)
 	if err != nil {
