@@ -67,7 +67,8 @@ struct Whence {
 /// Whether it asks for no work: GET, HEAD, and OPTIONS, with which `HAProxy` checks servers unless told
 /// otherwise. A browser's preflight does: what it asks for comes next, and only if this is answered.
 fn is_read(head: &Parts) -> bool {
-    head.method.is_safe() && !head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    let preflight = || head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    head.method.is_safe() && !(head.method == Method::OPTIONS && preflight())
 }
 
 /// Pages about the server, health checks, monitors. They neither wake a model, nor wait for it, nor
@@ -165,4 +166,32 @@ fn address(head: &mut Parts, route: &Route, whence: &Whence) {
 fn unrouted(gate: &Gate, refusal: Refusal) -> Refusal {
     gate.metrics.unrouted(refusal.code());
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{Method, Request};
+
+    use super::is_read;
+
+    #[test]
+    fn work_is_what_changes_something_and_a_preflight_for_it() {
+        let rows = [
+            (Method::GET, false, true),
+            (Method::GET, true, true),
+            (Method::HEAD, false, true),
+            (Method::OPTIONS, false, true),
+            (Method::OPTIONS, true, false),
+            (Method::POST, false, false),
+            (Method::DELETE, false, false),
+        ];
+        for (method, preflight, expected) in rows {
+            let mut request = Request::builder().method(method.clone());
+            if preflight {
+                request = request.header("access-control-request-method", "POST");
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            assert_eq!(is_read(&head), expected, "{method} {preflight}");
+        }
+    }
 }
