@@ -58,10 +58,10 @@ fn idle() -> Page {
     data!("prometheus/vllm-v1-0.33.0-idle")
 }
 
-/// llm-d's endpoint picker with one pool, `llama-queue`, in which `held` requests wait.
-fn picker(held: f64) -> Page {
+/// llm-d's endpoint picker with one `pool`, in which `held` requests wait.
+fn picker(pool: &str, held: f64) -> Page {
     let page = data!("prometheus/llm-d-epp-flow-control-zero-replicas");
-    let page = page.renamed("llama-pool", "llama-queue");
+    let page = page.renamed("llama-pool", pool);
     // Two flows, under the new names and the old ones.
     ["llm_d_epp", "inference_extension"].into_iter().fold(page, |page, prefix| {
         let flow = |tenant| format!("{prefix}_flow_control_queue_size{{fairness_id=\"{tenant}\"");
@@ -106,8 +106,18 @@ fn case(file: &'static str, (namespace, name): (&'static str, &'static str), max
 
 /// All rows.
 pub(crate) fn cases() -> Vec<Case> {
-    [queue(), kv_and_tokens(), several_signals(), gpu_only(), two_deployments(), own(), asleep()]
-        .concat()
+    [
+        queue(),
+        kv_and_tokens(),
+        several_signals(),
+        gpu_only(),
+        two_deployments(),
+        own(),
+        asleep(),
+        held(),
+        queues(),
+    ]
+    .concat()
 }
 
 fn queue() -> Vec<Case> {
@@ -115,7 +125,7 @@ fn queue() -> Vec<Case> {
     vec![
         // 20 held / 5 waiting per replica = 4; above `activation: 2`.
         Case {
-            gateway: Some(picker(20.0)),
+            gateway: Some(picker("llama-queue", 20.0)),
             state: State::Waking,
             replicas: 4,
             terms: vec![("activation", 4.0)],
@@ -123,7 +133,7 @@ fn queue() -> Vec<Case> {
         },
         // 2 held are not above `activation: 2`. What is held is shown: 2 / 5.
         Case {
-            gateway: Some(picker(2.0)),
+            gateway: Some(picker("llama-queue", 2.0)),
             state: State::Asleep,
             terms: vec![("activation", 0.4)],
             ..here("llm-quiet")
@@ -132,7 +142,7 @@ fn queue() -> Vec<Case> {
         Case {
             pods: 1,
             engine: Some(overloaded()),
-            gateway: Some(picker(0.0)),
+            gateway: Some(picker("llama-queue", 0.0)),
             replicas: 6,
             terms: vec![("queue", 5.6), ("kv cache", 1.043)],
             ..here("llm-awake")
@@ -329,4 +339,74 @@ fn asleep() -> Vec<Case> {
             ..here("dev-idle")
         },
     ]
+}
+
+/// Requests held at zero replicas, of which nothing says what one replica carries: one.
+fn held() -> Vec<Case> {
+    let gate = "prescale_gate_requests_in_flight{namespace=\"dev\",name=\"coder-dev\",\
+                model=\"coder\"} 3\n";
+    let rows = [
+        ("j-dev-gate", "coder-dev", 2, Page::of(gate)),
+        ("k-dev-llm-d", "llama-pool", 4, picker("llama-pool", 5.0)),
+        ("l-dev-http-add-on", "chat-dev", 1, interceptor("dev", "chat-dev-http", 3.0)),
+    ];
+    let woken = |(file, name, max, gateway)| Case {
+        gateway: Some(gateway),
+        state: State::Waking,
+        replicas: 1,
+        ..case(file, ("dev", name), max)
+    };
+    rows.map(woken).to_vec()
+}
+
+/// Pages of the exporters of four message queues, composed of the families that the examples read.
+fn queues() -> Vec<Case> {
+    let batch = "namespace=\"batch\",vhost=\"/\",queue=\"embeddings\"";
+    let queue = "namespace=\"ml\",vhost=\"/\",queue=\"documents\"";
+    let stream = "namespace=\"ml\",stream_name=\"DOCS\",consumer_name=\"embed\"";
+    let topic = "namespace=\"ml\",topic=\"documents\",partition=\"0\"";
+    let list = |key| format!("redis_key_size{{namespace=\"ml\",db=\"db0\",key=\"{key}\"}}");
+    let kafka = Page::of(&format!(
+        "kafka_consumergroup_lag{{{topic},consumergroup=\"embed\"}} 125\n\
+         kafka_topic_partition_current_offset{{{topic}}} 9000\n"
+    ));
+    let (taken, waiting) = (list("docs:taken"), list("docs"));
+    // What waits and what is in work, 30 and 20, by 20 for each replica: 2.5. Kafka: 125 / 50.
+    let rows = [
+        (
+            ("m-batch-queue", "batch", "embedder", 8, "signal jobs"),
+            format!(
+                "rabbitmq_detailed_queue_messages_ready{{{batch}}} 30\n\
+                 rabbitmq_detailed_queue_messages_unacked{{{batch}}} 20\n"
+            ),
+        ),
+        (
+            ("o-rabbitmq", "ml", "embed-rabbitmq", 20, "signal messages"),
+            format!(
+                "rabbitmq_queue_messages{{{queue}}} 50\nrabbitmq_queue_messages_ready{{{queue}}} 30\n"
+            ),
+        ),
+        (
+            ("p-nats-jetstream", "ml", "embed-nats", 20, "signal pending"),
+            format!(
+                "jetstream_consumer_num_pending{{{stream}}} 30\n\
+                 jetstream_consumer_num_ack_pending{{{stream}}} 20\n"
+            ),
+        ),
+        (
+            ("q-redis-list", "ml", "embed-redis", 20, "signal documents"),
+            format!("{waiting} 30\n{taken} 20\nredis_up{{namespace=\"ml\"}} 1\n"),
+        ),
+    ];
+    let pages = rows.map(|(example, page)| (example, Page::of(&page)));
+    let kafka = kafka.grow("kafka_topic_partition_current_offset", 2.0).with_past();
+    let kafka = (("n-kafka", "ml", "embed-kafka", 20, "signal lag"), kafka);
+    let fed = |((file, namespace, name, max, term), exporters)| Case {
+        pods: 2,
+        exporters,
+        replicas: 3,
+        terms: vec![(term, 2.5)],
+        ..case(file, (namespace, name), max)
+    };
+    pages.into_iter().chain([kafka]).map(fed).collect()
 }

@@ -123,12 +123,12 @@ fn targets(case: &Case) -> Vec<Target> {
     let facts = Page::of(&state(namespace, name, &pods, case.max));
     let cluster = ("monitoring", "kube-state-metrics-0");
     all.push(target("state", &facts, cluster, true));
-    let own = case.file.starts_with('h');
+    let own = case.file.starts_with(['h', 'm', 'n', 'o', 'p', 'q']);
     if !case.exporters.is_empty() {
         all.push(target("exporters", &case.exporters, ("gpu-operator", "dcgm-exporter-x"), own));
     }
     all.extend(case.gateway.iter().map(|page| {
-        let place = if case.file.starts_with('a') { *namespace } else { "keda" };
+        let place = if case.file.starts_with(['a', 'j', 'k']) { *namespace } else { "keda" };
         target("gateway", page, (place, "gateway-0"), false)
     }));
     all
