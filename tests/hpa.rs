@@ -110,7 +110,14 @@ fn behavior(line: &Value) -> Behavior {
     let named = match line["behavior"].as_str().unwrap() {
         "plain" => Behavior::plain(min, max),
         "defaults" => Behavior::defaults(min, max),
-        "shipped" => Behavior::shipped(min, max),
+        // As shipped when they were made: down one pod a minute.
+        "shipped" => {
+            let mut shipped = Behavior::shipped(min, max);
+            let period = Duration::from_mins(1);
+            let rules = shipped.rules.as_mut();
+            rules.unwrap().1.policies = vec![Step::Pods { value: 1, period }];
+            shipped
+        }
         "rules" => Behavior {
             rules: Some((rules(&line["rules"][0]), rules(&line["rules"][1]))),
             ..Behavior::plain(min, max)

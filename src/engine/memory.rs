@@ -6,6 +6,7 @@
 
 mod idle;
 mod panic;
+mod unrest;
 mod wake;
 mod window;
 
@@ -20,6 +21,7 @@ use crate::engine::units::Timestamp;
 
 pub use idle::Idle;
 pub use panic::Panic;
+pub use unrest::{Unrest, is_fall};
 pub use wake::{Sight, Wake};
 pub use window::DownWindow;
 
@@ -47,6 +49,8 @@ pub struct Memory {
     pub pressure: Pressure,
     /// The largest needs lately.
     pub window: DownWindow,
+    /// Load that went and came back.
+    pub unrest: Unrest,
     /// A need far beyond what is ready.
     pub panic: Panic,
     /// How long nothing was wanted.
@@ -72,6 +76,7 @@ impl Memory {
         self.pods = nothing.pods;
         self.pressure = nothing.pressure;
         self.window = nothing.window;
+        self.unrest = nothing.unrest;
         self.panic = nothing.panic;
         self.idle = nothing.idle;
         self.wake = nothing.wake;

@@ -129,8 +129,8 @@ pub(crate) fn the_way_down(ticks: &[(Newest<'_>, Tick)]) {
         }
         let over = tick.at().since(busy_until) >= WINDOW;
         assert!(replicas >= earlier || over, "{tick} after {earlier}, busy until {busy_until:?}");
-        // One at a time, or a fifth.
-        assert!(replicas + (earlier / 5).max(1) >= earlier, "{tick} after {earlier}");
+        // Half at a time.
+        assert!(replicas + (earlier / 2).max(1) >= earlier, "{tick} after {earlier}");
     }
     let peak = ticks.iter().filter_map(|tick| tick.told()).max().unwrap();
     let last = ticks.last().unwrap();

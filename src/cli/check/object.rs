@@ -29,7 +29,7 @@ advanced:
       scaleDown:
         stabilizationWindowSeconds: 0
         tolerance: \"0\"
-        policies: [{type: Pods, value: 1, periodSeconds: 60}]
+        policies: [{type: Percent, value: 50, periodSeconds: 60}]
 ";
 
 /// The key of findings that the recommended behaviour answers.

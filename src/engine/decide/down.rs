@@ -1,18 +1,20 @@
-//! The way down: only with a full window of complete data, nothing on its way, and in small steps.
+//! The way down: only with a full window of complete data, nothing on its way, and in steps: one replica
+//! a minute where load that goes is expected back, half of them where it is not.
 
 use std::time::Duration;
 
 use crate::engine::decide::case::Case;
 use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Block, Reason};
-use crate::engine::memory::Memory;
+use crate::engine::memory::{Memory, is_fall};
 use crate::engine::setup::Setup;
 use crate::engine::signals::Signals;
+use crate::engine::units::Timestamp;
 
-/// Between two steps down; the HPA behaviour shipped with prescale takes one pod per minute.
-const STEP_PAUSE: Duration = Duration::from_mins(1);
-/// A step takes one replica, or this part of them: a misjudged step costs a fifth at most.
-const STEP_PART: u32 = 5;
+/// Steps are counted over this; the HPA behaviour shipped with prescale takes half of the pods in it.
+const STEP_SPAN: Duration = Duration::from_mins(1);
+/// What a minute may take where load is not expected back: a misjudged one costs half of the fleet.
+const CALM_PART: u32 = 2;
 
 /// Replicas wanted with fresh and complete data; at least one, unless it may sleep, and at least the
 /// `floor`, which is no demand: nothing of it is remembered when it ends.
@@ -25,27 +27,31 @@ pub(super) fn follow(case: &Case<'_>, floor: u32, memory: &mut Memory) -> (u32, 
         let supply = &signals.supply;
         let seed = last.max(supply.current.unwrap_or(0)).max(supply.ready_pods());
         memory.window.seed(now, seed);
+        memory.unrest.begin(now);
         memory.last = Some(seed);
     }
     let base = memory.last.unwrap_or(0);
     // One is the least that the way down leads to; from there only the idle rule leads to zero.
     let up = need.up.max(1);
-    memory.window.note(now, need.down.max(1), timings.window);
+    let down = need.down.max(1);
+    memory.unrest.note(now, (up, down), timings.soon);
+    let pace = Pace::of(timings, memory, now);
+    memory.window.note(now, down, timings.window);
     memory.panic.note(up, signals.supply.ready, now, timings.window);
     let wanted = up.max(floor);
     let want = if wanted >= base {
         wanted
-    } else if let Some((block, kept)) = blocked(signals, up, timings, memory) {
+    } else if let Some((block, kept)) = blocked(signals, up, &pace, memory) {
         let wanted = need.up;
         reasons.push(Reason::Kept { wanted, kept, block });
         kept
     } else {
-        memory.window.step(now);
-        let (peak, lowest) = (memory.window.peak(), base - (base / STEP_PART).max(1));
+        let ((peak, window), lowest) = (pace.peak(memory, now), pace.lowest(memory, now));
+        memory.window.step(now, base, STEP_SPAN);
         let want = peak.max(lowest).max(floor);
         if want > wanted {
-            let window = Block::Window { peak, window: timings.window };
-            let block = if peak > lowest { window } else { Block::Step };
+            let window = Block::Window { peak, window };
+            let block = if peak > lowest { window } else { pace.step() };
             reasons.push(Reason::Kept { wanted: need.up, kept: want, block });
         }
         want
@@ -58,19 +64,53 @@ pub(super) fn follow(case: &Case<'_>, floor: u32, memory: &mut Memory) -> (u32, 
     (want, reasons)
 }
 
+/// How patient the way down is.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Load that goes may come back.
+    restless: bool,
+    window: Duration,
+    calm_window: Duration,
+}
+
+impl Pace {
+    fn of(timings: &Timings, memory: &Memory, now: Timestamp) -> Self {
+        let restless = memory.unrest.expected(now, timings.soon);
+        Self { restless, window: timings.window, calm_window: timings.calm_window }
+    }
+
+    /// The largest need of the window in force: of the shorter one after a fall that is more than chance,
+    /// because a replica that goes by chance is back soon.
+    fn peak(self, memory: &Memory, now: Timestamp) -> (u32, Duration) {
+        let (peak, soon) = (memory.window.peak(), memory.window.peak_of(now, self.calm_window));
+        let fell = !self.restless && is_fall(peak.saturating_sub(soon), peak);
+        if fell { (soon, self.calm_window) } else { (peak, self.window) }
+    }
+
+    /// Replicas that have to be left by the end of this minute.
+    fn lowest(self, memory: &Memory, now: Timestamp) -> u32 {
+        let from = memory.window.steps_from(now, memory.last.unwrap_or(0), STEP_SPAN);
+        from.saturating_sub(if self.restless { 1 } else { (from / CALM_PART).max(1) })
+    }
+
+    const fn step(self) -> Block {
+        if self.restless { Block::Restless } else { Block::Step }
+    }
+}
+
 /// What keeps the last decision, and the replicas it keeps.
-fn blocked(signals: &Signals, up: u32, timings: &Timings, memory: &Memory) -> Option<(Block, u32)> {
+fn blocked(signals: &Signals, up: u32, pace: &Pace, memory: &Memory) -> Option<(Block, u32)> {
     let now = signals.fresh.now;
     let base = memory.last.unwrap_or(0);
-    let peak = memory.window.peak();
+    let (peak, window) = pace.peak(memory, now);
     let panic = memory.panic.peak(now).filter(|peak| *peak > up);
     let loading = signals.supply.loading;
     let rows = [
         panic.map(|peak| Block::Panic { peak }),
-        memory.window.remaining(now, timings.window).map(|remaining| Block::Gap { remaining }),
-        (peak >= base).then_some(Block::Window { peak, window: timings.window }),
+        memory.window.remaining(now, pace.window).map(|remaining| Block::Gap { remaining }),
+        (peak >= base).then_some(Block::Window { peak, window }),
         (loading > 0).then_some(Block::Loading { pods: loading }),
-        memory.window.just_stepped(now, STEP_PAUSE).then_some(Block::Step),
+        (pace.lowest(memory, now) >= base).then_some(pace.step()),
     ];
     let block = rows.into_iter().flatten().next()?;
     Some((block, base.max(panic.unwrap_or(0))))

@@ -5,6 +5,13 @@ use std::time::Duration;
 use crate::engine::memory::Memory;
 use crate::engine::setup::Setup;
 
+/// A shorter window would be one reading, which looks back over a minute.
+const WINDOW_MIN: Duration = Duration::from_mins(1);
+/// Replicas that are missed for one cold start in five or more were worth taking away.
+const SOON_STARTS: u32 = 5;
+/// However quick cold starts are: bursts that are further apart are days' shapes.
+const SOON_MIN: Duration = Duration::from_mins(15);
+
 /// The timings of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
@@ -16,6 +23,10 @@ pub struct Timings {
     /// waiting may cost; with the P90, which stays at its seed for long, it cost 3 % more replicas for
     /// the same attainment.
     pub window: Duration,
+    /// The down-window where load that goes is not expected back: max(60 s, half of that).
+    pub calm_window: Duration,
+    /// Load that comes back later than this was worth going down for: five cold starts, or 15 minutes.
+    pub soon: Duration,
     /// Idle time before sleep: at least the cold start.
     pub idle_after: Duration,
     /// How long a wake is held.
@@ -32,10 +43,13 @@ impl Timings {
         let learned = memory.cold_starts.p90(crate::engine::setup::Lead::Learned);
         let lead = memory.cold_starts.lead(setup, setup.tick);
         let timeout = Duration::from_mins(15).max(lead.saturating_mul(3));
+        let median = memory.cold_starts.median(setup.lead);
         Self {
             cold_start,
             lead,
-            window: Duration::from_mins(1).max(memory.cold_starts.median(setup.lead)),
+            window: WINDOW_MIN.max(median),
+            calm_window: WINDOW_MIN.max(median / 2),
+            soon: SOON_MIN.max(cold_start.saturating_mul(SOON_STARTS)),
             idle_after: setup.idle_after.max(cold_start),
             wake_timeout: setup.activation_timeout.unwrap_or(timeout),
             stuck_after: learned.max(cold_start).saturating_mul(2),

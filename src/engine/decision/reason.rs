@@ -37,8 +37,11 @@ pub enum Block {
         /// Replicas needed at the peak.
         peak: u32,
     },
-    /// At most one replica, or a fifth, per minute.
+    /// At most half of the replicas per minute.
     Step,
+    /// One replica per minute: load came back within the last hour soon after it went, or too little was
+    /// seen to tell.
+    Restless,
     /// Not idle for long enough to sleep.
     NotIdle {
         /// How long it was idle.
@@ -252,7 +255,8 @@ impl fmt::Display for Block {
             Self::Incomplete => f.write_str("required signals incomplete"),
             Self::Loading { pods } => write!(f, "{} pending or loading", Pods(*pods)),
             Self::Panic { peak } => write!(f, "panic: {peak} needed at the peak"),
-            Self::Step => f.write_str("one replica or a fifth per minute"),
+            Self::Step => f.write_str("half per minute"),
+            Self::Restless => f.write_str("one replica per minute while load may come back"),
             Self::NotIdle { idle, needed } => {
                 write!(f, "idle {} s of {} s", idle.as_secs(), needed.as_secs())
             }

@@ -22,6 +22,10 @@ const CHANCE: f64 = 1.0;
 /// of ten; with one and a half in none.
 const CHANCE_DOWN: f64 = 1.5;
 
+/// Standard deviations by which the last half minute must fall short of the minute: more than chance
+/// takes from it, so that a fall shows half a minute earlier, too.
+const CHANCE_FALLEN: f64 = 2.0;
+
 /// What a term may look at. Capacity is what was known before this tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
@@ -99,18 +103,31 @@ impl Input<'_> {
 
     /// What came to the engines per second: the mean of a minute, or what came lately, less what
     /// chance may have added to it, where that is more. A step shows half a minute earlier so, and
-    /// constant arrivals do not look like steps. The high reading adds what chance may have taken from
+    /// constant arrivals do not look like steps. So it is where what came lately, and what chance may have
+    /// taken from it, is less. The high reading adds what chance may have taken from
     /// the minute: it would be back with the next.
     fn came(&self) -> Option<f64> {
         let came = &self.signals.came;
         let steady = came.steady.read(self.bound)?.max(0.0);
-        let lately = came.lately.read(self.bound).unwrap_or(0.0).max(0.0);
+        let seen = came.lately.read(self.bound).map(|rate| rate.max(0.0));
+        let lately = seen.unwrap_or(0.0);
         let added = CHANCE * deviation(lately, came.lately_seconds);
         let taken = match self.bound {
             Bound::Low => 0.0,
             Bound::High => CHANCE_DOWN * deviation(steady, came.steady_seconds),
         };
-        Some((steady + taken).max(lately - added))
+        let fallen = seen.map_or(f64::INFINITY, |seen| fallen(seen, came.lately_seconds));
+        Some((steady + taken).min(fallen).max(lately - added))
+    }
+}
+
+/// The most that a rate may be of which `seen` was counted over so many seconds. Where nothing was, a
+/// request may just not have come.
+fn fallen(seen: f64, seconds: f64) -> f64 {
+    if seconds > 0.0 {
+        CHANCE_FALLEN.mul_add(deviation(seen.max(1.0 / seconds), seconds), seen)
+    } else {
+        f64::INFINITY
     }
 }
 

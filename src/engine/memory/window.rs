@@ -30,8 +30,11 @@ pub struct DownWindow {
     since: Option<Timestamp>,
     /// The last tick with data.
     last: Option<Timestamp>,
-    /// The last step down.
+    /// When steps down were last begun to be counted.
     stepped: Option<Timestamp>,
+    /// Replicas wanted then.
+    #[serde(default)]
+    stepped_from: u32,
 }
 
 impl DownWindow {
@@ -64,6 +67,13 @@ impl DownWindow {
         self.needs.front().map_or(0, |(_, need)| *need)
     }
 
+    /// The largest need of the last `span`, which is no longer than the window.
+    #[must_use]
+    pub fn peak_of(&self, now: Timestamp, span: Duration) -> u32 {
+        let recent = self.needs.iter().find(|(at, _)| now.since(*at) < span);
+        recent.map_or(0, |(_, need)| *need)
+    }
+
     /// Time until there is a full window of data; `None` when there is.
     #[must_use]
     pub fn remaining(&self, now: Timestamp, window: Duration) -> Option<Duration> {
@@ -71,15 +81,18 @@ impl DownWindow {
         window.checked_sub(since).filter(|remaining| !remaining.is_zero())
     }
 
-    /// Whether a step down was taken within the last minute.
+    /// Replicas that steps down are counted from within `span`, where `wanted` are wanted now.
     #[must_use]
-    pub fn just_stepped(&self, now: Timestamp, pause: Duration) -> bool {
-        self.stepped.is_some_and(|at| at <= now && now.since(at) < pause)
+    pub fn steps_from(&self, now: Timestamp, wanted: u32, span: Duration) -> u32 {
+        let counted = self.stepped.is_some_and(|at| at <= now && now.since(at) < span);
+        if counted { self.stepped_from.max(wanted) } else { wanted }
     }
 
-    /// Notes a step down.
-    pub const fn step(&mut self, now: Timestamp) {
-        self.stepped = Some(now);
+    /// Notes a step down from `wanted`: those of a `span` are counted together.
+    pub fn step(&mut self, now: Timestamp, wanted: u32, span: Duration) {
+        let begun = self.stepped.filter(|at| *at <= now && now.since(*at) < span);
+        self.stepped_from = self.steps_from(now, wanted, span);
+        self.stepped = begun.or(Some(now));
     }
 }
 

@@ -194,15 +194,15 @@ mod tests {
     }
 
     #[test]
-    fn one_pod_a_minute_goes_away() {
+    fn half_of_the_pods_go_away_in_a_minute() {
         let mut hpa = Hpa::new(shipped());
-        let mut current = 8;
+        let mut current = 12;
         let mut path = Vec::new();
         for round in 0..9 {
             current = sync(&mut hpa, (current, current), 2.0, 15 * round);
             path.push(current);
         }
-        assert_eq!(path, [7, 7, 7, 7, 6, 6, 6, 6, 5]);
+        assert_eq!(path, [6, 6, 6, 6, 3, 3, 3, 3, 2]);
     }
 
     #[test]

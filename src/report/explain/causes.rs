@@ -46,7 +46,7 @@ pub const fn cause(reason: &Reason) -> usize {
             Block::Window { .. } | Block::Gap { .. } => 4,
             Block::Loading { .. } => 5,
             Block::Panic { .. } => 6,
-            Block::Step => 7,
+            Block::Step | Block::Restless => 7,
             Block::NotIdle { .. } => 8,
             Block::Incomplete => 9,
         },

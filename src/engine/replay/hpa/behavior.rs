@@ -82,16 +82,18 @@ impl Step {
 
 impl Behavior {
     /// What prescale ships: no tolerance, no windows (prescale holds the down-window itself), up as
-    /// far as asked, down one pod a minute.
+    /// far as asked, down by half a minute.
     #[must_use]
     pub fn shipped(min: u32, max: u32) -> Self {
-        let rules = |value, seconds| Rules {
+        let rules = |step| Rules {
             stabilization: Duration::ZERO,
             tolerance: Some(0.0),
             select: Select::Max,
-            policies: vec![Step::Pods { value, period: Duration::from_secs(seconds) }],
+            policies: vec![step],
         };
-        Self { rules: Some((rules(100, 15), rules(1, 60))), ..Self::plain(min, max) }
+        let up = Step::Pods { value: 100, period: Duration::from_secs(15) };
+        let down = Step::Percent { value: 50, period: Duration::from_secs(60) };
+        Self { rules: Some((rules(up), rules(down))), ..Self::plain(min, max) }
     }
 
     /// No `behavior` at all, as KEDA leaves it unless told: the older mode, with the controller's
