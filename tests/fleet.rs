@@ -69,7 +69,7 @@ fn many_forecasts_in_one_process() {
     let minutes: Vec<Minute> = (0..DAYS * 1440).map(minute).collect();
     let before = resident();
     let mut fleet = Vec::with_capacity(count);
-    let taught = spent(|| fleet.extend((0..count).map(|_| Foresight::of(&setup, &minutes))));
+    let taught = spent(|| fleet.extend((0..count).map(|_| Foresight::of(&setup, LEAD, &minutes))));
     let after = resident();
     // A tick every 15 s; the last of them learns.
     let ticked = spent(|| {
@@ -96,6 +96,6 @@ async fn many_scalers_with_forecasts_in_a_whole_server() {
     let now = Clock::system().now().unix_ms() / 60_000;
     let days = (now - DAYS * 1440..now)
         .map(|number| Minute { at: Timestamp::from_unix_ms(number * 60_000), ..minute(number) });
-    let taught = Foresight::of(&setup, &days.collect::<Vec<_>>());
+    let taught = Foresight::of(&setup, LEAD, &days.collect::<Vec<_>>());
     server::measure(count, &setup, &taught).await;
 }

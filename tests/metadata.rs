@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use hostile::HOSTILE;
-use prescale::engine::setup::{Family, Lead, OnNoData, OwnRole, PowerTarget, Setup, Strategy};
+use prescale::engine::setup::{
+    Family, Lead, OnNoData, OwnRole, PowerTarget, Setup, Strategy, Thrift,
+};
 use prescale::engine::units::Replicas;
 use prescale::spec::{Engine, Faults, Limits, Redacted, SourceRef, Spec, keys, parse};
 
@@ -180,6 +182,25 @@ fn the_forecast_and_the_calendar_act() {
     assert_eq!(forecast.headroom_trusted.get(), 0.9);
     assert_eq!(forecast.cold_start_cost, Some(Duration::from_mins(10)));
     assert_eq!((strategy, calendar.entries().len()), (Strategy::Proactive, 1));
+}
+
+/// What the user fixed does not give way to the bill.
+#[test]
+fn margin_and_quantile_give_way_unless_they_are_fixed() {
+    let rows: [(&[(&str, &str)], Thrift, f64); 4] = [
+        (&[], Thrift::MarginAndQuantile, 0.7),
+        (&[("headroom", "0.8")], Thrift::MarginAndQuantile, 0.8),
+        (&[("quantile", "95")], Thrift::Margin, 0.7),
+        (&[("headroomTrusted", "0.9")], Thrift::None, 0.9),
+    ];
+    for (pairs, thrift, trusted) in rows {
+        let forecast = read(pairs).unwrap().setup.forecast;
+        assert_eq!(
+            (forecast.thrift, forecast.headroom_trusted.get()),
+            (thrift, trusted),
+            "{pairs:?}"
+        );
+    }
 }
 
 /// What stands behind `key: |` in a page, without its indentation.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::units::{Replicas, Timestamp};
 
 pub use early::Early;
-pub use foreseen::{Foreseen, Rival, Stage, Trust};
+pub use foreseen::{Foreseen, Margin, Rival, Stage, Trust};
 pub use reason::{Block, Limit, Reason};
 pub use term::{Short, Term, TermKind};
 

@@ -9,6 +9,7 @@
 
 mod account;
 mod ahead;
+mod bill;
 mod learned;
 mod meter;
 mod work;
@@ -21,12 +22,14 @@ use serde::{Deserialize, Serialize};
 use crate::engine::arrived::Minute;
 use crate::engine::decision::Stage;
 use crate::engine::forecast;
-use crate::engine::foresight::learned::{HORIZONS, Learned, QUANTILE_MAX, horizon_for, minutes_of};
+use crate::engine::foresight::bill::Way;
+use crate::engine::foresight::learned::{HORIZONS, Learned, QUANTILE_MAX, horizon_for};
 use crate::engine::numeric::share;
 use crate::engine::setup::{Family, Setup, Strategy};
 use crate::engine::units::Timestamp;
 
 pub use ahead::{Ahead, Unit};
+pub use bill::FORECAST_SHARE;
 pub use meter::{Measured, Meter};
 pub use work::{equivalents, measured};
 
@@ -68,6 +71,10 @@ impl Foresight {
 
     /// Learns minutes in ascending time; those that are not newer than what is known are ignored.
     pub fn learn(&mut self, setup: &Setup, minutes: &[Minute]) {
+        self.learn_for(setup, None, minutes);
+    }
+
+    fn learn_for(&mut self, setup: &Setup, lead: Option<Duration>, minutes: &[Minute]) {
         // A forecaster is a hundred kilobytes: none for a workload of which nothing is known.
         let known = |minute: &Minute| *minute != Minute::unknown(minute.at);
         if self.learned.is_none() && !minutes.iter().any(known) {
@@ -77,16 +84,20 @@ impl Foresight {
         let fresh = || Arc::new(Learned::new(unit, &setup.forecast));
         self.learned = self.learned.take().filter(|learned| learned.is_for(&setup.forecast));
         let learned = Arc::make_mut(self.learned.get_or_insert_with(fresh));
+        if let Some(lead) = lead {
+            learned.turn_to(horizon_for(lead), quantile(setup));
+        }
+        learned.account.goes(Way::of(setup, quantile(setup)));
         let margin = margin(setup);
         minutes.iter().for_each(|minute| learned.observe(minute, margin));
     }
 
-    /// What `history` teaches, apart from anything known so far: to be taken over by
+    /// What `history` teaches for this lead time, apart from anything known so far: to be taken over by
     /// [`Self::take_over`].
     #[must_use]
-    pub fn of(setup: &Setup, history: &[Minute]) -> Self {
+    pub fn of(setup: &Setup, lead: Duration, history: &[Minute]) -> Self {
         let mut taught = Self::default();
-        taught.learn(setup, history);
+        taught.learn_for(setup, Some(lead), history);
         taught
     }
 
@@ -126,11 +137,10 @@ impl Foresight {
     }
 
     fn learned_ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
-        let quantile = setup.forecast.quantile.min(QUANTILE_MAX);
+        let (horizon, quantile) = (horizon_for(lead), quantile(setup));
         let learned = self.learned.as_mut()?;
-        let horizon = horizon_for(lead);
-        if learned.account.horizon() != horizon || learned.account.level() != quantile.to_bits() {
-            Arc::make_mut(learned).account.turn_to(horizon, minutes_of(horizon), quantile);
+        if !learned.is_at(horizon, quantile) {
+            Arc::make_mut(learned).turn_to(horizon, quantile);
         }
         let old = learned.known.is_none_or(|known| now.since(known) > AGE_MAX);
         let ahead = learned.ahead(horizon, quantile);
@@ -194,6 +204,11 @@ impl Foresight {
     }
 }
 
+/// The level of the forecast before anything gives way.
+const fn quantile(setup: &Setup) -> f64 {
+    setup.forecast.quantile.min(QUANTILE_MAX)
+}
+
 /// By how much more than what it saw the reactive decision makes room for.
 fn margin(setup: &Setup) -> f64 {
     let (trusted, headroom) = (setup.forecast.headroom_trusted.get(), setup.headroom.get());
@@ -237,7 +252,7 @@ mod tests {
         let setup = setup();
         let history = days(2);
         let mut taught = Foresight::default();
-        taught.take_over(&setup, Foresight::of(&setup, &history[..2800]), &history[2700..]);
+        taught.take_over(&setup, Foresight::of(&setup, LEAD, &history[..2800]), &history[2700..]);
         let mut ticked = Foresight::default();
         for minute in &history {
             let Minute { requests, work, replicas, .. } = *minute;
@@ -255,7 +270,7 @@ mod tests {
     #[test]
     fn the_horizon_covers_the_lead_and_one_minute() {
         let setup = setup();
-        let mut foresight = Foresight::of(&setup, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
         let rows = [(0, 1), (60, 5), (240, 5), (241, 10), (878, 20), (9000, 90)];
         for (lead, minutes) in rows {
             let ahead = foresight.ahead(&setup, at(1440), Duration::from_secs(lead)).unwrap();
@@ -267,7 +282,7 @@ mod tests {
     #[test]
     fn an_old_forecast_is_none_and_another_zone_learns_anew() {
         let mut setup = setup();
-        let mut foresight = Foresight::of(&setup, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
         let work = |foresight: &mut Foresight, now| {
             foresight.ahead(&setup, now, LEAD).and_then(|ahead| ahead.work)
         };
@@ -285,7 +300,7 @@ mod tests {
     #[test]
     fn what_was_said_before_a_restart_stands_until_as_much_is_known_again() {
         let setup = setup();
-        let mut foresight = Foresight::of(&setup, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
         let before = foresight.ahead(&setup, at(1440), LEAD);
         assert!(before.is_some_and(|before| before.work.is_some()));
         let stored = serde_json::to_string(&foresight).unwrap();
@@ -294,7 +309,11 @@ mod tests {
         assert_eq!(again.ahead(&setup, at(1441), LEAD), before);
         again.learn(&setup, &[minute(1441)]);
         assert_eq!(again.ahead(&setup, at(1442), LEAD), before, "a minute is no forecast");
-        again.take_over(&setup, Foresight::of(&setup, &days(1)), &[minute(1440), minute(1441)]);
+        again.take_over(
+            &setup,
+            Foresight::of(&setup, LEAD, &days(1)),
+            &[minute(1440), minute(1441)],
+        );
         let mut undisturbed = foresight.clone();
         undisturbed.learn(&setup, &[minute(1440), minute(1441)]);
         let now = at(1442);
@@ -309,8 +328,8 @@ mod tests {
         let setup = setup();
         let mut minutes = days(1);
         minutes[..100].iter_mut().for_each(|minute| minute.work = None);
-        let mut late = Foresight::of(&setup, &minutes);
-        let mut known = Foresight::of(&setup, &days(1));
+        let mut late = Foresight::of(&setup, LEAD, &minutes);
+        let mut known = Foresight::of(&setup, LEAD, &days(1));
         let now = at(1440);
         let [late, known] = [&mut late, &mut known]
             .map(|foresight| foresight.ahead(&setup, now, LEAD).unwrap().work.unwrap());

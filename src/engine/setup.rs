@@ -147,6 +147,17 @@ pub struct CapacitySeed {
     pub generation_tokens_per_second: Option<f64>,
 }
 
+/// What gives way where a trusted forecast would add to the bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Thrift {
+    /// Nothing: [`Forecasting::headroom_trusted`] and [`Forecasting::quantile`] hold.
+    None,
+    /// The margin of a replica beyond [`Forecasting::headroom_trusted`].
+    Margin,
+    /// And then [`Forecasting::quantile`].
+    MarginAndQuantile,
+}
+
 /// What the forecast goes by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecasting {
@@ -161,6 +172,8 @@ pub struct Forecasting {
     /// Usable share of a replica's rate capacity while the forecast is trusted; not below
     /// [`Setup::headroom`].
     pub headroom_trusted: Ratio,
+    /// What of margin and quantile gives way where the forecast would add to the bill.
+    pub thrift: Thrift,
     /// Idle time that one cold start is worth; `None`: five times the lead time.
     pub cold_start_cost: Option<Duration>,
 }
@@ -173,6 +186,7 @@ impl Default for Forecasting {
             zone: Tz::UTC,
             holidays: BTreeSet::new(),
             headroom_trusted: Ratio::HEADROOM,
+            thrift: Thrift::MarginAndQuantile,
             cold_start_cost: None,
         }
     }

@@ -309,7 +309,9 @@ fn auto(ticked: &Ticked<'_>) -> Option<u32> {
     else {
         return Some(decided);
     };
-    let room = share(foreseen.headroom, setup.forecast.headroom_trusted.get())?.min(1.0);
+    let trusted = setup.forecast.headroom_trusted.get();
+    let trusted = foreseen.margin.map_or(trusted, |margin| margin.headroom);
+    let room = share(foreseen.headroom, trusted)?.min(1.0);
     let terms = decision.terms.iter().map(|term| match term.kind {
         TermKind::Rate | TermKind::Prefill => {
             let trim = term.trim.max(f64::MIN_POSITIVE);
@@ -395,6 +397,7 @@ mod tests {
             counts: false,
             reactive: 5,
             headroom: 0.7,
+            margin: None,
             trust: Trust::Trusted { ratio: 0.5, rival: Rival::Naive },
             stage: Stage::Day,
             next_stage: None,

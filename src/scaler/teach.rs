@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tracing::{debug, info};
 
 use crate::engine::arrived::Minute;
+use crate::engine::decide::Timings;
 use crate::engine::foresight::Foresight;
 use crate::engine::setup::Strategy;
 use crate::engine::units::Timestamp;
@@ -148,6 +149,7 @@ impl Teacher {
     async fn teach(&self, from: Timestamp) -> Known {
         let Ok(_turn) = self.shared.learning.acquire().await else { return Known::default() };
         let setup = self.scaler.spec.setup.clone();
+        let lead = Timings::of(&setup, &self.scaler.memory()).lead;
         let (store, fetched) = (self.shared.store.clone(), self.fetched.clone());
         let key = keep::key(self.scaler.key(), &self.scaler.spec);
         let learn = move || {
@@ -158,7 +160,7 @@ impl Teacher {
             let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
             let known = Known { ends, minutes: minutes.len() };
             let minutes: Vec<Minute> = minutes.into_values().collect();
-            (known, Foresight::of(&setup, &minutes))
+            (known, Foresight::of(&setup, lead, &minutes))
         };
         let Ok((known, taught)) = tokio::task::spawn_blocking(learn).await else {
             return Known::default();

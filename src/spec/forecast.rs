@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use crate::engine::calendar::Calendar;
-use crate::engine::setup::Forecasting;
+use crate::engine::setup::{Forecasting, Thrift};
 use crate::engine::units::Ratio;
 use crate::spec::bounds::{self, Surroundings};
 use crate::spec::quantile::{self, Quantile};
@@ -25,9 +25,11 @@ pub struct Forecast {
     pub zone: Tz,
     /// Dates treated as Sunday.
     pub holidays: BTreeSet<NaiveDate>,
-    /// Usable share of a replica's rate capacity while the forecast is trusted; not below the
-    /// headroom otherwise in force.
-    pub headroom_trusted: Ratio,
+    /// Usable share of a replica's rate capacity while the forecast is trusted, not below the headroom
+    /// otherwise in force; `None`: more the more the forecast would add to the bill.
+    pub headroom_trusted: Option<Ratio>,
+    headroom: Ratio,
+    thrift: Thrift,
     /// Idle time that one cold start is worth; `None`: 5 x lead time.
     pub cold_start_cost: Option<Duration>,
 }
@@ -40,7 +42,8 @@ impl Forecast {
             history: self.history,
             zone: self.zone,
             holidays: self.holidays.clone(),
-            headroom_trusted: self.headroom_trusted,
+            headroom_trusted: self.headroom_trusted.unwrap_or(self.headroom),
+            thrift: self.thrift,
             cold_start_cost: self.cold_start_cost,
         }
     }
@@ -54,14 +57,20 @@ const HISTORY_DAYS_MAX: u32 = 30;
 /// Reads it; `headroom` is what holds without trust.
 pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
     let history = |text: &str| span::within(text, DAY, DAY * HISTORY_DAYS_MAX);
-    let trusted = raw.take("headroomTrusted", share::ratio).unwrap_or(headroom);
-    if trusted < headroom {
+    let trusted = raw.take("headroomTrusted", share::ratio);
+    if trusted.is_some_and(|trusted| trusted < headroom) {
         raw.refuse("headroomTrusted", "must not be below headroom");
     }
+    let asked = raw.take("quantile", |text| quantile::within(text, 0.5, 0.999));
+    let thrift = match (trusted, asked) {
+        (Some(_), _) => Thrift::None,
+        (None, Some(_)) => Thrift::Margin,
+        (None, None) => Thrift::MarginAndQuantile,
+    };
     Forecast {
-        quantile: raw
-            .take("quantile", |text| quantile::within(text, 0.5, 0.999))
-            .unwrap_or(Quantile::P95),
+        quantile: asked.unwrap_or(Quantile::P95),
+        headroom,
+        thrift,
         history: raw.take("forecastHistory", history).unwrap_or(DAY * HISTORY_DAYS),
         zone: raw.take("timezone", zone::timezone).unwrap_or(Tz::UTC),
         holidays: raw.take("holidays", zone::holidays).unwrap_or_default(),

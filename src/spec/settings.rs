@@ -106,7 +106,7 @@ fn wake(setup: &Setup, target: &Target) -> Vec<Row> {
 }
 
 fn forecast(Parts { setup, forecast, .. }: Parts<'_>) -> Vec<Row> {
-    let Forecast { quantile, history, zone, holidays, headroom_trusted, cold_start_cost } =
+    let Forecast { quantile, history, zone, holidays, headroom_trusted, cold_start_cost, .. } =
         forecast;
     let lead = match setup.lead {
         Lead::Learned => "auto".to_owned(),
@@ -122,7 +122,7 @@ fn forecast(Parts { setup, forecast, .. }: Parts<'_>) -> Vec<Row> {
         ("timezone", text(zone.name())),
         ("holidays", unless_empty(dates.join(","))),
         ("instanceBounds", unless_empty(calendar(&setup.calendar))),
-        ("headroomTrusted", text(headroom_trusted)),
+        ("headroomTrusted", ratio(*headroom_trusted)),
     ]
 }
 

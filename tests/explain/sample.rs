@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use prescale::engine::arrived::Minute;
 use prescale::engine::decision::{
-    Block, Decision, Foreseen, Reason, Refusal, Rival, Stage, State, Term, TermKind, Trust, Verdict,
+    Block, Decision, Foreseen, Margin, Reason, Refusal, Rival, Stage, State, Term, TermKind, Trust,
+    Verdict,
 };
 use prescale::engine::foresight::Foresight;
 use prescale::engine::observation::{Fault, FaultKind, Searched, WorkloadFacts};
@@ -295,6 +296,7 @@ fn foreseen(case: Case) -> Option<Foreseen> {
         counts,
         reactive: if asleep { 0 } else { 12 },
         headroom: if counts { 0.85 } else { 0.7 },
+        margin: counts.then_some(Margin { headroom: 0.85, adds: 0.062 }),
         trust,
         stage,
         next_stage: Some(Duration::from_hours(if case == Case::Young { 22 } else { 144 })),

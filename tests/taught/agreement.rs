@@ -147,7 +147,7 @@ fn alike(what: &str, told: &Value, says: &Says, within: &Within) {
 }
 
 /// The days as their generator knows them.
-fn known(past: &Past, newest: Timestamp) -> Foresight {
+fn known(past: &Past, newest: Timestamp, lead: Duration) -> Foresight {
     let last = (newest.unix_ms() / 1000).min(past.until.div_euclid(60) * 60 - 120);
     let minute = |at: i64| {
         let requests = past.minute(at);
@@ -155,7 +155,7 @@ fn known(past: &Past, newest: Timestamp) -> Foresight {
         Minute { at, requests: Some(requests), work: Some(requests * WORK), replicas: None }
     };
     let minutes: Vec<Minute> = (past.learned_from()..=last).step_by(60).map(minute).collect();
-    Foresight::of(&setup(&trigger("scaleStrategy", "observer")), &minutes)
+    Foresight::of(&setup(&trigger("scaleStrategy", "observer")), lead, &minutes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,7 +173,7 @@ async fn api_page_and_explain_say_what_a_replay_of_the_same_days_says() {
     let first = told["bands"]["points"][0]["atMs"].as_i64().unwrap();
     let newest = Timestamp::from_unix_ms(first).minus(2 * Minute::LENGTH);
     let lead = Duration::from_secs_f64(told["leadSeconds"].as_f64().unwrap());
-    let says = Says::of(&mut known(&fleet.past, newest), newest, lead);
+    let says = Says::of(&mut known(&fleet.past, newest, lead), newest, lead);
     alike("as generated", &told, &says, &Within { bands: 0.1, skill: 0.1, coverage: 0.02 });
     let says = replayed::says(&fleet, newest, lead).await;
     alike("as replayed", &told, &says, &Within { bands: 0.15, skill: 0.15, coverage: 0.03 });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Early, Foreseen, Reason};
 use crate::engine::demand::Input;
-use crate::engine::foresight::{Ahead, Foresight, equivalents};
+use crate::engine::foresight::{Ahead, FORECAST_SHARE, Foresight, equivalents};
 use crate::engine::numeric::replicas_ceil;
 use crate::engine::setup::{Setup, Strategy};
 use crate::engine::units::Ratio;
@@ -18,16 +18,17 @@ const COLD_START_COST: u32 = 5;
 /// Demand is known to the slot of five minutes only.
 const SLOT: Duration = Duration::from_mins(5);
 
-/// What a replica may carry of a forecast quantile, which has its margin already: the rest is for what
-/// comes and goes within its minutes.
-const FORECAST_SHARE: f64 = 0.97;
-/// The usable share of a replica at what is seen now: the user may give up margin against surprise
-/// while a trusted forecast takes part.
+/// The usable share of a replica at what is seen now: margin against surprise may be given up while a
+/// trusted forecast takes part, by the user or to pay for the forecast.
 #[must_use]
 pub fn headroom(setup: &Setup, ahead: Option<&Ahead>) -> Ratio {
     let trusted =
         ahead.is_some_and(|ahead| ahead.counts(setup.strategy) && ahead.trust.is_trusted());
-    if trusted { setup.forecast.headroom_trusted } else { setup.headroom }
+    if !trusted {
+        return setup.headroom;
+    }
+    let paid = ahead.and_then(|ahead| ahead.margin).and_then(|it| Ratio::try_new(it.headroom).ok());
+    paid.unwrap_or(setup.forecast.headroom_trusted)
 }
 
 /// What is wanted ahead of demand.
@@ -144,6 +145,7 @@ fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> 
         counts: equivalents.is_some() && ahead.counts(input.setup.strategy),
         reactive,
         headroom,
+        margin: ahead.margin,
         trust: ahead.trust,
         stage: ahead.stage,
         next_stage: ahead.next_stage,
@@ -156,7 +158,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{Plan, headroom};
-    use crate::engine::decision::{Foreseen, Rival, Stage, Trust};
+    use crate::engine::decision::{Foreseen, Margin, Rival, Stage, Trust};
     use crate::engine::foresight::{Ahead, Unit};
     use crate::engine::setup::{Setup, Strategy};
     use crate::engine::units::Ratio;
@@ -168,7 +170,7 @@ mod tests {
     fn ahead(trust: Trust, stage: Stage) -> Ahead {
         let horizon = MINUTE * 5;
         let (unit, work) = (Unit::Work, Some(100.0));
-        Ahead { unit, quantile: 0.95, horizon, work, trust, stage, next_stage: None }
+        Ahead { unit, quantile: 0.95, horizon, work, margin: None, trust, stage, next_stage: None }
     }
 
     #[test]
@@ -214,6 +216,10 @@ mod tests {
             let share = headroom(&setup, Some(&ahead(trust, Stage::Week))).get();
             assert!((share - expected).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
             assert!((headroom(&setup, None).get() - 0.7).abs() < 1e-9);
+            let margin = Some(Margin { headroom: 0.8, adds: 0.1 });
+            let paying = Ahead { margin, ..ahead(trust, Stage::Week) };
+            let share = headroom(&setup, Some(&paying)).get();
+            assert!((share - expected.min(0.8)).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
         }
     }
 
@@ -226,6 +232,7 @@ mod tests {
             counts: true,
             reactive,
             headroom: 0.7,
+            margin: None,
             trust: TRUSTED,
             stage: Stage::Week,
             next_stage: None,

@@ -111,6 +111,16 @@ impl fmt::Display for Trust {
     }
 }
 
+/// What gave way so that a trusted forecast adds little to the bill.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Margin {
+    /// The usable share of a replica, 0..=1, while the forecast is trusted.
+    pub headroom: f64,
+    /// What the forecast would add to the bill of the last day if nothing gave way, as a share of what
+    /// demand alone costs.
+    pub adds: f64,
+}
+
 /// What was foreseen for the lead time ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Foreseen {
@@ -129,6 +139,8 @@ pub struct Foreseen {
     pub reactive: u32,
     /// The usable share of a replica that was in force.
     pub headroom: f64,
+    /// What gave way for it; `None` where that is fixed, or nothing is known yet.
+    pub margin: Option<Margin>,
     /// What its account says.
     pub trust: Trust,
     /// How far it has come.

@@ -6,8 +6,10 @@
 use std::collections::VecDeque;
 
 use crate::engine::arrived::Minute;
+use crate::engine::decision::Margin;
 use crate::engine::decision::Trust;
 use crate::engine::forecast::trust::{Ledger, Said};
+use crate::engine::foresight::bill::{Bill, Way};
 use crate::engine::units::Timestamp;
 
 /// Minutes that the reactive decision keeps a need: its down-window at a usual cold start.
@@ -31,6 +33,8 @@ pub(super) struct Account {
     minutes: usize,
     level: f64,
     ledger: Ledger,
+    bill: Bill,
+    way: Option<Way>,
     /// What was said, oldest first, one per minute; at most as many as the horizon has.
     claims: VecDeque<Option<(f64, f64, f64)>>,
     /// What came in the minutes behind, newest last.
@@ -47,6 +51,8 @@ impl Account {
             minutes,
             level,
             ledger: Ledger::new(level, Minute::LENGTH),
+            bill: Bill::EMPTY,
+            way: None,
             claims: VecDeque::new(),
             came: VecDeque::new(),
             newest: None,
@@ -116,6 +122,27 @@ impl Account {
         self.ledger.trust()
     }
 
+    /// What may give way from now on.
+    pub(super) const fn goes(&mut self, way: Option<Way>) {
+        self.way = way;
+    }
+
+    /// Enters into the bill what the newest minutes and the forecast of each level ask room for.
+    pub(super) fn charge(&mut self, forecast: impl Fn(f64) -> Option<f64>) {
+        // As long as the down-window keeps a need: a cold start, which is half of a lead.
+        let held = self.came.iter().rev().take((self.minutes / 2).max(HELD));
+        let known = self.came.back().is_some_and(Option::is_some);
+        let demand = held.flatten().copied().reduce(f64::max).filter(|_| known);
+        if let Some((way, demand)) = self.way.as_ref().zip(demand) {
+            self.bill.enter(Minute::LENGTH, way, demand, forecast);
+        }
+    }
+
+    /// Margin and level that keep the bill; `None` where they are fixed, or nothing was entered.
+    pub(super) fn settled(&self) -> Option<(Margin, f64)> {
+        self.bill.settle(self.way.as_ref()?)
+    }
+
     /// Share of targets at or below the forecast, over about a day, and how many were counted.
     pub(super) fn coverage(&self) -> Option<(f64, u32)> {
         (self.counted > 0).then_some((self.covered, self.counted))
@@ -126,6 +153,7 @@ impl Account {
         self.came.iter_mut().flatten().for_each(|value| *value *= factor);
         self.claims.clear();
         self.ledger.rescale(factor);
+        self.bill.rescale(factor);
     }
 }
 

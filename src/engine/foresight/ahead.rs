@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::decision::{Stage, Trust};
+use crate::engine::decision::{Margin, Stage, Trust};
 use crate::engine::setup::Strategy;
 
 /// What the series counts.
@@ -30,6 +30,9 @@ pub struct Ahead {
     pub horizon: Duration,
     /// How much; `None` before the first forecast.
     pub work: Option<f64>,
+    /// What gave way so that it adds little to the bill; `None` where that is fixed, or not known yet.
+    #[serde(default)]
+    pub margin: Option<Margin>,
     /// What its account says.
     pub trust: Trust,
     /// How far it has come.

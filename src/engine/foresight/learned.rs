@@ -86,6 +86,21 @@ impl Learned {
             .zip(self.forecaster.naive_quantile(horizon, quantile))
             .map(|(forecast, naive)| Rates { forecast: self.capped(forecast), naive, margin });
         self.account.note(minute.at, value, rates);
+        let (forecaster, largest) = (&self.forecaster, self.forecaster.largest_of_week());
+        let forecast = |level| Some(capped(forecaster.quantile(horizon, level)?, largest));
+        self.account.charge(forecast);
+    }
+
+    /// Whether account and forecast look at this horizon and level.
+    pub(super) const fn is_at(&self, horizon: usize, quantile: f64) -> bool {
+        self.account.horizon() == horizon && self.account.level() == quantile.to_bits()
+    }
+
+    /// Has them look at it from now on.
+    pub(super) fn turn_to(&mut self, horizon: usize, quantile: f64) {
+        if !self.is_at(horizon, quantile) {
+            self.account.turn_to(horizon, minutes_of(horizon), quantile);
+        }
     }
 
     fn capped(&self, forecast: f64) -> f64 {
@@ -113,12 +128,16 @@ impl Learned {
     }
 
     pub(super) fn ahead(&self, horizon: usize, quantile: f64) -> Ahead {
+        let trust = self.account.trust();
+        let settled = self.account.settled().filter(|_| trust.is_trusted());
+        let quantile = settled.map_or(quantile, |(_, quantile)| quantile);
         Ahead {
             unit: self.unit,
             quantile,
             horizon: INTERVAL * HORIZONS[horizon],
             work: self.forecaster.quantile(horizon, quantile).map(|work| self.capped(work)),
-            trust: self.account.trust(),
+            margin: settled.map(|(margin, _)| margin),
+            trust,
             stage: self.forecaster.stage(),
             next_stage: self.forecaster.next_stage_in(),
         }
@@ -131,6 +150,6 @@ pub(super) fn horizon_for(lead: Duration) -> usize {
     HORIZONS.iter().position(|minutes| INTERVAL * *minutes >= needed).unwrap_or(HORIZONS.len() - 1)
 }
 
-pub(super) fn minutes_of(horizon: usize) -> usize {
+fn minutes_of(horizon: usize) -> usize {
     usize::try_from(HORIZONS[horizon]).unwrap_or(1)
 }

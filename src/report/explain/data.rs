@@ -54,6 +54,9 @@ pub struct ForeseenLine {
     pub reactive: u32,
     /// The usable share of a replica in force.
     pub headroom: f64,
+    /// What the forecast would add to the bill if no margin gave way for it, as a share of what demand
+    /// alone costs, over about a day; `None` where `headroomTrusted` fixes the margin, or before a verdict.
+    pub adds: Option<f64>,
     /// What its account says, for people.
     pub trust: String,
     /// How far it has come.

@@ -141,6 +141,9 @@ fn ahead(standing: &Standing, insight: &Insight, lines: &mut Lines) {
         ),
     );
     lines.add("forecast", &forecast(foreseen));
+    if let Some(adds) = foreseen.adds {
+        lines.add("bill", &bill(foreseen, adds));
+    }
     lines.add("trust", &trust(standing, foreseen));
     let next =
         foreseen.next_stage_seconds.map(|seconds| format!("; the next in {}", span(seconds)));
@@ -166,6 +169,20 @@ fn forecast(foreseen: &ForeseenLine) -> String {
              {horizon})"
         ),
     }
+}
+
+/// What the forecast costs, and what pays for it.
+fn bill(foreseen: &ForeseenLine, adds: f64) -> String {
+    let added =
+        format!("the forecast adds {:.1} % before any margin gives way", adds.max(0.0) * 100.0);
+    if !foreseen.counts {
+        return added;
+    }
+    let quantile = Short(foreseen.quantile * 100.0);
+    format!(
+        "{added}; with {:.0} % of a replica used and p{quantile} it is paid for",
+        foreseen.headroom * 100.0
+    )
 }
 
 fn trust(standing: &Standing, foreseen: &ForeseenLine) -> String {

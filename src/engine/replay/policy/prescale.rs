@@ -7,7 +7,7 @@ use crate::engine::foresight::Foresight;
 use crate::engine::invariants::violations;
 use crate::engine::replay::law::{Answer, Law, Metric, View};
 use crate::engine::replay::policy::entry::{Actuator, Context, Keda, Knob, Policy};
-use crate::engine::setup::{Setup, Strategy};
+use crate::engine::setup::{Setup, Strategy, Thrift};
 use crate::engine::step::{Memory, step};
 use crate::engine::units::{Ratio, Replicas};
 
@@ -129,6 +129,7 @@ impl Reactive {
         if let Some(headroom) = Ratio::try_new(headroom).ok().filter(|_| is_turned) {
             setup.headroom = headroom;
             setup.forecast.headroom_trusted = headroom;
+            setup.forecast.thrift = Thrift::None;
             setup.forecast.quantile = quantile_at(headroom.get());
         }
         Self { setup, memory: Memory::default() }
