@@ -27,7 +27,7 @@ fn on_the_published_ramp_it_serves_more_with_fewer_replicas() {
     let (ours, slo_aware, oracle) =
         (on_the_ramp("prescale-reactive"), on_the_ramp("slo-aware"), on_the_ramp("oracle"));
     let row = format!("prescale {ours:?}, slo-aware {slo_aware:?}, oracle {oracle:?}");
-    // Measured: 97.2 at 5.55, 94.4 at 6.10, 99.0 at 5.38.
+    // Measured: 97.1 at 5.55, 94.4 at 6.10, 99.0 at 5.38.
     assert!(ours.0 >= slo_aware.0 - 0.5, "{row}");
     assert!(ours.1 <= 0.92 * slo_aware.1, "{row}");
     assert!(ours.1 <= 1.08 * oracle.1, "{row}");
