@@ -178,9 +178,12 @@ impl Capacity {
         let speed = self.prefill.known();
         let generation = seen(&|pod| work::generation(Tokens::of(pod)?, speed));
         self.generation.learn(generation.unwrap_or(0.0), saturated, now);
-        let prompt = seen(&|pod| Tokens::of(pod)?.prompt);
         let binds = pods.iter().filter_map(|pod| Tokens::of(pod)).all(Tokens::prefill_binds);
-        self.prefill.learn(prompt.unwrap_or(0.0), saturated && binds, now);
+        let binds = saturated && binds;
+        // Both in one window: what is known of G takes its share of the time before P does.
+        let speed = self.generation.known().filter(|_| binds);
+        let prompt = seen(&|pod| work::prefill(Tokens::of(pod)?, speed));
+        self.prefill.learn(prompt.unwrap_or(0.0), binds, now);
     }
 
     fn learn_running(&mut self, signals: &Signals, now: Timestamp) {

@@ -4,6 +4,7 @@
 //! observation and what is remembered of the pods; promises that poison, stale and out-of-proportion
 //! values are gone and named. Turning numbers into replicas is left to [`crate::engine::demand`].
 
+mod behind;
 mod came;
 mod outlier;
 mod outside;
@@ -118,7 +119,8 @@ impl Signals {
             .flat_map(|(name, reading)| reading.jumps.iter().map(|jump| (name.clone(), *jump)))
             .collect();
         let outliers = outlier::clamp(&mut serving);
-        let totals = sum(&serving, supply.ready_pods());
+        let mut totals = sum(&serving, supply.ready_pods());
+        behind::lower(&mut totals, (observation, &serving), scrape_interval);
         let pods = came::Pods { observation, serving: &serving, outliers: &outliers };
         let came = Came::read(&pods, (fresh, scrape_interval), supply.ready_pods());
         let missing = required(setup, &totals, &outside, sized)

@@ -11,6 +11,8 @@ use crate::engine::signals::PodReading;
 /// A replica that prefills for more of its time than this says nothing about G: the rest, by which
 /// its output is divided, is too small to be known.
 const PREFILL_SHARE_MAX: f64 = 0.8;
+/// Prompts that bind take half of a replica's time or more. Where output seems to, G is of other requests.
+const OUTPUT_SHARE_MAX: f64 = 0.5;
 
 /// Tokens per second of one replica.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +46,14 @@ pub(super) fn generation(tokens: Tokens, prefill: Option<f64>) -> Option<f64> {
     if busy > PREFILL_SHARE_MAX { None } else { share(tokens.output, 1.0 - busy) }
 }
 
+/// P as far as a replica showed it: its prompts over the share of time that output left, where
+/// `generation` is G. With G unknown, what it computed beside its output.
+pub(super) fn prefill(tokens: Tokens, generation: Option<f64>) -> Option<f64> {
+    let Some(generation) = generation else { return tokens.prompt };
+    let busy = share(tokens.output, generation)?;
+    if busy > OUTPUT_SHARE_MAX { None } else { share(tokens.prompt?, 1.0 - busy) }
+}
+
 /// What one replica can do.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Speed {
@@ -63,7 +73,7 @@ impl Speed {
 
 #[cfg(test)]
 mod tests {
-    use super::{Speed, Tokens, generation};
+    use super::{Speed, Tokens, generation, prefill};
 
     /// Prompt and output tokens per second, P -> G.
     fn check(prompt: Option<f64>, output: f64, prefill: Option<f64>, expected: Option<f64>) {
@@ -96,6 +106,24 @@ mod tests {
             let seconds = Speed { generation, prefill }.seconds(2000.0, 300.0).unwrap();
             // Two divisions.
             assert!((seconds - 0.2).abs() < 1e-9, "{prefill:?}: {seconds}");
+        }
+    }
+
+    #[test]
+    fn time_that_output_took_was_not_spent_on_prompts() {
+        // Two requests of 4500 prompt and 400 output tokens per second; G is learned first.
+        let tokens = Tokens { prompt: Some(9000.0), output: 800.0 };
+        assert_eq!(prefill(tokens, None), Some(9000.0));
+        for (given, expected) in
+            [(Some(1600.0), Some(0.5)), (Some(1599.0), None), (None, Some(0.5))]
+        {
+            let generation = given.or_else(|| generation(tokens, None)).unwrap();
+            let prefill = prefill(tokens, Some(generation));
+            assert_eq!(prefill.is_some(), expected.is_some(), "{given:?}");
+            let Some((prefill, expected)) = prefill.zip(expected) else { continue };
+            let speed = Speed { generation, prefill: Some(prefill) };
+            let seconds = speed.seconds(4500.0, 400.0).unwrap();
+            assert!((seconds - expected).abs() < 1e-9, "{given:?}: {seconds}");
         }
     }
 }

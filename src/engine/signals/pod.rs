@@ -82,7 +82,8 @@ pub struct PodReading {
     pub jumps: Vec<Jump>,
     /// The smallest and largest queue within the rate window, while it was read throughout.
     pub waiting_range: Option<(f64, f64)>,
-    /// Mean batch within the rate window.
+    /// Mean batch within the rate window, while it was read throughout: in its first half minute a pod
+    /// takes whatever waits and has answered none of it, and after a gap two readings are chance.
     pub running_mean: Option<f64>,
 }
 
@@ -120,8 +121,7 @@ impl PodReading {
                 reading.waiting_range = range(found.combine, &trusted, fresh);
             }
             if *role == Role::Running {
-                let means = trusted.iter().map(|series| series.mean_since(fresh.rates_from()));
-                reading.running_mean = combine(found.combine, &means.collect::<Vec<_>>());
+                reading.running_mean = mean(found.combine, &trusted, fresh);
             }
         }
         reading
@@ -227,12 +227,25 @@ fn rate(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<f64> {
     combine(how, &trusted.iter().map(recent).collect::<Vec<_>>())
 }
 
-/// The smallest and largest value within the rate window, if it reaches back at least half of it.
+/// Whether samples reach back at least half of the rate window.
+fn covered(trusted: &[Series], fresh: Freshness) -> bool {
+    let half = fresh.now.minus(fresh.rate_window / 2);
+    let first = |series: &Series| series.first_since(fresh.rates_from());
+    let covers = |series: &Series| first(series).is_some_and(|first| first.at <= half);
+    !trusted.is_empty() && trusted.iter().all(covers)
+}
+
+/// The mean within the rate window, if it is covered.
+fn mean(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<f64> {
+    let means: Vec<_> =
+        trusted.iter().map(|series| series.mean_since(fresh.rates_from())).collect();
+    combine(how, &means).filter(|_| covered(trusted, fresh))
+}
+
+/// The smallest and largest value within the rate window, if it is covered.
 fn range(how: Combine, trusted: &[Series], fresh: Freshness) -> Option<(f64, f64)> {
     let from = fresh.rates_from();
-    let half = fresh.now.minus(fresh.rate_window / 2);
-    let covered = |series: &Series| series.first_since(from).is_some_and(|first| first.at <= half);
-    if trusted.is_empty() || !trusted.iter().all(covered) {
+    if !covered(trusted, fresh) {
         return None;
     }
     let over = |extreme: fn(&Series, Timestamp) -> Option<f64>| {

@@ -21,6 +21,8 @@ pub enum Bound {
 pub struct Total {
     /// Sum over the pods where it is known.
     pub sum: f64,
+    /// What of the sum is certain; less where it may count something twice.
+    pub certain: f64,
     /// The largest of them.
     pub max: f64,
     /// Pods where it is known.
@@ -34,8 +36,10 @@ impl Total {
     #[must_use]
     pub fn over(values: &[f64], ready: u32) -> Self {
         let known = crate::engine::numeric::count(values.len());
+        let sum = values.iter().sum();
         Self {
-            sum: values.iter().sum(),
+            sum,
+            certain: sum,
             max: values.iter().copied().fold(0.0, f64::max),
             known,
             missing: ready.saturating_sub(known),
@@ -45,11 +49,11 @@ impl Total {
     /// The sum as `bound` reads it; `None` when no pod gave a value.
     #[must_use]
     pub fn read(&self, bound: Bound) -> Option<f64> {
-        let extra = match bound {
-            Bound::Low => 0.0,
-            Bound::High => self.max * f64::from(self.missing),
+        let value = match bound {
+            Bound::Low => self.certain,
+            Bound::High => self.sum + self.max * f64::from(self.missing),
         };
-        (self.known > 0).then_some(self.sum + extra)
+        (self.known > 0).then_some(value)
     }
 
     /// Known on all ready pods, of which there is at least one.
