@@ -1,7 +1,7 @@
 //! Cost of a forecaster: a workload's minute, a cold replay of 14 days, and its memory.
 //!
 //! The baseline of the same run is last value + conformal alone: for each horizon a day's errors, kept
-//! in order. Aims: 3 microseconds a workload-minute and 65 ms a replay at 4 horizons, 128 KiB at 9.
+//! in order. Aims: 3 microseconds a workload-minute and 65 ms a replay at 4 horizons, 74 KiB at 9.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
@@ -161,7 +161,7 @@ fn memory(_: &mut Criterion) {
         println!(
             "forecast/memory, 9 horizons, {target:?}: {held} bytes held, {} bytes of state; aim {}",
             forecaster.to_bytes().len(),
-            128 * 1024
+            74 * 1024
         );
     }
 }

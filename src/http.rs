@@ -46,7 +46,6 @@ mod tests {
             namespace,
             name,
             trigger,
-            not_acting: &[],
             searched: &[],
             faults: &[],
             withheld: Some("<b>why</b>"),

@@ -14,9 +14,7 @@ mod line;
 mod page;
 mod text;
 
-pub use facts::{
-    Answer, NotActing, ReasonLine, Report, Subject, TermLine, data_age, headline, term_name,
-};
+pub use facts::{Answer, ReasonLine, Report, Subject, TermLine, data_age, headline, term_name};
 pub use line::{escape, one_line};
 
 #[cfg(test)]
@@ -69,7 +67,6 @@ mod tests {
             namespace: "team-a",
             name: "llama",
             trigger: "0123abcd",
-            not_acting: &[("quantile".to_owned(), "95".to_owned())],
             searched: &[Searched {
                 role: "waiting".to_owned(),
                 tried: vec!["a".to_owned(), "b".to_owned()],
@@ -105,7 +102,6 @@ mod tests {
                 "data": serde_json::to_value(Reason::Shadow).unwrap(),
             }],
             "decidedAtMs": 1_000_000, "decisionAgeSeconds": 10.0, "dataAgeSeconds": 14.0,
-            "notActing": [{"key": "quantile", "value": "95"}],
             "searched": [{"role": "waiting", "tried": ["a", "b"], "found": null}],
             "faults": ["datasource default: timeout"],
             "openStreams": 1, "lastCallSeconds": 5.0,
@@ -136,7 +132,6 @@ team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
   demand        6.25  {}  <- binding
   demand        1.00  {}
   sent      8, to leave the HPA's dead band
-  inert     quantile: 95 (a later version)
   unread    datasource default: timeout
   metric    waiting: not found
 ",
@@ -165,7 +160,6 @@ team-a/llama  desired 7  (fresh, current 4, ready unknown, data age 14 s)
             namespace: "team-a",
             name: "llama",
             trigger: "0123abcd",
-            not_acting: &[],
             searched: &[],
             faults: &[],
             withheld: Some("ticks paused"),

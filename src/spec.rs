@@ -89,8 +89,6 @@ pub struct Spec {
     pub target: Target,
     /// What the engine needs to know.
     pub setup: Setup,
-    /// Keys that are valid and do not act in this version, each with its value.
-    pub not_acting: Vec<(String, String)>,
     /// What the forecast goes by, as it was written.
     pub forecast: Forecast,
     /// The capacity profile named, if any.
@@ -104,7 +102,7 @@ impl Spec {
     /// learned or left to the HPA. Values from the environment are not shown.
     #[must_use]
     pub fn settings(&self) -> Vec<(&'static str, Option<String>)> {
-        let Self { target, setup, forecast, profile, from_env, not_acting: _ } = self;
+        let Self { target, setup, forecast, profile, from_env } = self;
         let parts = settings::Parts { target, setup, forecast, profile: *profile };
         let rows = settings::rows(parts);
         let order = |name: &str| keys().iter().position(|key| key.name == name);
@@ -118,23 +116,17 @@ impl Spec {
         rows.sort_by_key(|(name, _)| order(name));
         rows
     }
-
-    /// Whether the key called `name` acts in this version, given or not.
-    #[must_use]
-    pub fn acts(&self, name: &str) -> bool {
-        key(name).is_some_and(|key| key.later.is_none())
-    }
 }
 
 impl fmt::Debug for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, setup, not_acting, forecast, profile, from_env } = self;
+        let Self { target, setup, forecast, profile, from_env } = self;
         let mut out = f.debug_struct("Spec");
         if from_env.is_empty() {
             out.field("target", target).field("setup", setup).field("forecast", forecast);
             out.field("profile", profile);
         }
-        out.field("not_acting", not_acting).field("from_env", from_env).finish_non_exhaustive()
+        out.field("from_env", from_env).finish_non_exhaustive()
     }
 }
 
@@ -176,7 +168,6 @@ pub fn parse(
     let forecast = forecast::read(&mut raw, frame.headroom);
     let around = Surroundings { zone: forecast.zone, replicas_limit: limits.max_replicas };
     let calendar = forecast::read_bounds(&mut raw, around);
-    let not_acting = not_acting(&raw);
     let from_env = raw.secrets();
     let faults = raw.into_faults();
     if !faults.is_empty() {
@@ -187,16 +178,7 @@ pub fn parse(
     let setup = Setup { calendar, forecast: forecasting, ..setup };
     let profile = place.profile.map(|profile| profile.name);
     let target = target((namespace, name), place, demand, wake, setup.tick);
-    Ok(Spec { target, setup, not_acting, forecast, profile, from_env })
-}
-
-/// Keys the user gave that do not act, in the order of the documentation.
-fn not_acting(raw: &Raw) -> Vec<(String, String)> {
-    keys()
-        .iter()
-        .filter(|key| key.later.is_some())
-        .filter_map(|key| Some((key.name.to_owned(), raw.shown(key.name)?)))
-        .collect()
+    Ok(Spec { target, setup, forecast, profile, from_env })
 }
 
 fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Limits) -> Setup {

@@ -23,9 +23,9 @@ const BYTES_MAX: usize = 32 << 20;
 /// A token is a line.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
-/// Where to ask.
+/// The server to ask.
 #[derive(Debug, clap::Args)]
-pub(super) struct At {
+pub(super) struct ServerUrl {
     /// The running server's HTTP address; in a cluster: kubectl port-forward svc/prescale 8080
     #[arg(
         long,
@@ -33,7 +33,14 @@ pub(super) struct At {
         value_name = "URL",
         default_value = "http://127.0.0.1:8080"
     )]
-    server: String,
+    pub(super) server: String,
+}
+
+/// Where to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    #[command(flatten)]
+    url: ServerUrl,
     /// File with the token that the server asks for (its httpTokenFile)
     #[arg(long, env = "PRESCALE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -86,12 +93,13 @@ pub(super) struct Server {
 
 impl Server {
     fn open(at: &At) -> anyhow::Result<Self> {
-        let At { server, token_file } = at;
-        Self::at(server, token_file.as_deref().map(token).transpose()?)
+        let At { url, token_file } = at;
+        Self::at(url, token_file.as_deref().map(token).transpose()?)
     }
 
     /// The server at a URL, asked with this token.
-    pub(super) fn at(server: &str, token: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn at(url: &ServerUrl, token: Option<String>) -> anyhow::Result<Self> {
+        let ServerUrl { server } = url;
         let usage = |text: String| anyhow::Error::from(Usage(text));
         let wrong = || usage(format!("--server {server:?} must be a URL, http://127.0.0.1:8080"));
         let base = Url::parse(server).map_err(|_| wrong())?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::runtime::Builder;
 
-use crate::cli::ask::{self, Server};
+use crate::cli::ask::{self, Server, ServerUrl};
 use crate::cli::exit::Exit;
 use crate::cli::output::Output;
 use crate::report::one_line;
@@ -26,14 +26,8 @@ pub(super) struct Args {
     /// Namespace and name of the scaled object
     #[arg(value_name = "NAMESPACE/NAME")]
     scaler: String,
-    /// The running server's HTTP address; in a cluster: kubectl port-forward svc/prescale 8080
-    #[arg(
-        long,
-        env = "PRESCALE_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080"
-    )]
-    server: String,
+    #[command(flatten)]
+    url: ServerUrl,
     /// File with a token for wakes (the server's wake.tokenFile)
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -79,13 +73,13 @@ struct Peers {
 
 /// Wakes, and waits if that is wanted.
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let Args { scaler, server, token_file, token, wait, output } = args;
+    let Args { scaler, url, token_file, token, wait, output } = args;
     let (namespace, name) = ask::named(scaler)?;
     let token = match token_file {
         Some(path) => Some(ask::token(path)?),
         None => token.as_deref().map(|token| token.trim().to_owned()),
     };
-    let server = Server::at(server, token)?;
+    let server = Server::at(url, token)?;
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("failed to start the runtime")?;
     let json = runtime.block_on(async {

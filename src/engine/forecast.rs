@@ -8,6 +8,7 @@
 //! A forecast begins as last value + conformal and stays that until the mix has lost less; see
 //! [`Forecaster::stage`]. It promises coverage on average over time, not for each spike.
 
+mod days;
 mod features;
 mod head;
 mod local;
@@ -18,10 +19,12 @@ mod past;
 mod quantiles;
 mod regression;
 mod rhythm;
+mod rough;
 mod scale;
 mod season;
 mod state;
 mod traits;
+mod waiting;
 
 pub mod trust;
 
@@ -70,6 +73,10 @@ pub struct Setup {
     pub holidays: BTreeSet<NaiveDate>,
 }
 
+/// One for each horizon, each in a place of its own: as allocators round, one for all would be an eighth
+/// larger than what it holds.
+type Heads = Vec<Box<Head>>;
+
 /// The online forecaster of one series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecaster {
@@ -77,7 +84,7 @@ pub struct Forecaster {
     local: Local,
     past: Past,
     season: Season,
-    heads: Vec<Head>,
+    heads: Heads,
     /// The newest step, in steps since the epoch.
     newest: Option<i64>,
     /// Steps back to the same time of the wall clock, of the last days, and the quarter of an hour
@@ -104,7 +111,7 @@ impl Forecaster {
             local: Local::new(*timezone, holidays.clone()),
             past: Past::new(day),
             season: Season::new(day),
-            heads: horizons.iter().map(head).collect(),
+            heads: horizons.iter().map(|horizon| Box::new(head(horizon))).collect(),
             newest: None,
             days_back: [0; DAYS],
             quarter: i64::MIN,
@@ -200,7 +207,7 @@ impl Forecaster {
     /// Whether the horizon's forecast has come to lose less than last value + conformal, and is used.
     #[must_use]
     pub fn is_mixed(&self, horizon: usize) -> bool {
-        self.heads.get(horizon).is_some_and(Head::is_mixed)
+        self.heads.get(horizon).is_some_and(|head| head.is_mixed())
     }
 
     /// How far it has come.

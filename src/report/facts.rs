@@ -23,8 +23,6 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// First eight hex digits of the trigger's hash.
     pub trigger: &'a str,
-    /// Keys that are valid and do not act in this version, each with its value.
-    pub not_acting: &'a [(String, String)],
     /// Which metric names were looked for and found.
     pub searched: &'a [Searched],
     /// What the last tick could not read.
@@ -98,15 +96,6 @@ pub struct ReasonLine {
     pub data: Value,
 }
 
-/// A key of the metadata that is valid and does not act in this version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NotActing {
-    /// The key.
-    pub key: String,
-    /// Its value.
-    pub value: String,
-}
-
 /// Everything there is to say about one scaler. Its JSON is a contract: fields are added, never
 /// renamed; what is not known is `null`, never zero.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -141,8 +130,6 @@ pub struct Report {
     pub decision_age_seconds: Option<f64>,
     /// Age of the newest trustworthy sample, now.
     pub data_age_seconds: Option<f64>,
-    /// Keys that do not act in this version.
-    pub not_acting: Vec<NotActing>,
     /// Which metric names were looked for and found.
     pub searched: Vec<Searched>,
     /// What the last tick could not read, and why.
@@ -180,7 +167,6 @@ impl Report {
             decided_at_ms: decision.map(|d| d.at.unix_ms()),
             decision_age_seconds: decision.map(|d| now.since(d.at).as_secs_f64()),
             data_age_seconds: decision.and_then(|d| data_age(d, now)).map(|age| age.as_secs_f64()),
-            not_acting: not_acting(subject.not_acting),
             searched: subject.searched.to_vec(),
             faults: subject.faults.iter().map(|fault| one_line(&fault.to_string())).collect(),
             open_streams: subject.open_streams,
@@ -260,10 +246,4 @@ fn reasons(decision: &Decision) -> Vec<ReasonLine> {
         data: serde_json::to_value(reason).unwrap_or(Value::Null),
     };
     decision.reasons.iter().map(line).collect()
-}
-
-fn not_acting(keys: &[(String, String)]) -> Vec<NotActing> {
-    keys.iter()
-        .map(|(key, value)| NotActing { key: one_line(key), value: one_line(value) })
-        .collect()
 }

@@ -47,9 +47,6 @@ impl Report {
         if let Some(unmasked) = &self.unmasked {
             row(f, "shadow", format_args!("would say {}", told(unmasked)))?;
         }
-        for key in &self.not_acting {
-            row(f, "inert", format_args!("{}: {} (a later version)", key.key, key.value))?;
-        }
         for fault in &self.faults {
             row(f, "unread", fault)?;
         }

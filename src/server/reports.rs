@@ -43,7 +43,6 @@ fn report(scaler: &Scaler, detail: bool, now: Timestamp) -> Report {
         namespace: &scaler.namespace,
         name: &scaler.name,
         trigger: &scaler.hash8,
-        not_acting: &scaler.spec.not_acting,
         searched: &seen.searched,
         faults: &seen.faults,
         withheld: withheld.as_deref(),

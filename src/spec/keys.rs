@@ -16,8 +16,6 @@ pub struct Key {
     pub accepted: &'static str,
     /// What holds when it is not given.
     pub default: &'static str,
-    /// What part of it does not act in this version, if any.
-    pub later: Option<&'static str>,
     /// Whether its value may have several lines.
     pub multiline: bool,
 }
@@ -71,7 +69,7 @@ const fn row(
     accepted: &'static str,
     default: &'static str,
 ) -> Key {
-    Key { name, meaning, accepted, default, later: None, multiline: false }
+    Key { name, meaning, accepted, default, multiline: false }
 }
 
 const fn lines(key: Key) -> Key {
@@ -146,12 +144,11 @@ static KEYS: [Key; 44] = [
 #[must_use]
 pub fn reference() -> String {
     let mut page = String::from(INTRODUCTION);
-    page.push_str("| key | meaning | accepted | default | acts |\n|---|---|---|---|---|\n");
-    for Key { name, meaning, accepted, default, later, multiline: _ } in keys() {
-        let acts = later.unwrap_or("yes");
+    page.push_str("| key | meaning | accepted | default |\n|---|---|---|---|\n");
+    for Key { name, meaning, accepted, default, multiline: _ } in keys() {
         let accepted = accepted.replace('|', "\\|");
         // Writing to a String cannot fail.
-        let _ = writeln!(page, "| `{name}` | {meaning} | {accepted} | {default} | {acts} |");
+        let _ = writeln!(page, "| `{name}` | {meaning} | {accepted} | {default} |");
     }
     page.push_str(CLOSING);
     page

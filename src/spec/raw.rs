@@ -65,12 +65,6 @@ impl Raw {
         self.entries.contains_key(key)
     }
 
-    /// The value of `key` as it may be shown.
-    pub(crate) fn shown(&self, key: &str) -> Option<String> {
-        let Entry { text, from_env } = self.entries.get(key)?;
-        Some(if *from_env { FROM_ENV.to_owned() } else { text.clone() })
-    }
-
     /// The value of `key`, if it is given and understood.
     pub(crate) fn take<T>(
         &mut self,
@@ -222,7 +216,6 @@ mod tests {
     #[test]
     fn a_value_from_the_environment_counts_and_is_never_shown() {
         let mut raw = read(&[("modelFromEnv", "canary")]);
-        assert_eq!(raw.shown("model").as_deref(), Some("(from the environment)"));
         assert_eq!(raw.take("model", |text| Ok(text.len())), Some(6));
         let none: Option<()> = raw.take("model", |text| Err(Problem::new(format!("no {text}"))));
         assert_eq!(none, None);

@@ -87,7 +87,6 @@ pub(crate) fn named(case: Case, namespace: &str, name: &str) -> Report {
     let past = past(case, &setup, &mut memory);
     let decision = decision(case);
     let decision = decision.as_ref().filter(|_| case != Case::Starting);
-    let not_acting = [("instanceBounds".to_owned(), "a\nb".to_owned())];
     let searched = [Searched {
         role: "cached tokens".to_owned(),
         tried: vec!["vllm:prefix_cache_hits".to_owned()],
@@ -99,7 +98,6 @@ pub(crate) fn named(case: Case, namespace: &str, name: &str) -> Report {
         namespace,
         name,
         trigger: "0123abcd",
-        not_acting: if case == Case::Auto { &not_acting } else { &[] },
         searched: &searched,
         faults: &faults,
         withheld: None,
@@ -155,7 +153,6 @@ pub(crate) fn said(text: &str) -> Report {
         namespace: text,
         name: text,
         trigger: text,
-        not_acting: &[(own(), own())],
         searched: &searched,
         faults: &[fault],
         withheld: None,

@@ -139,6 +139,7 @@ pub(super) async fn measure(count: usize, setup: &Setup, taught: &Foresight) {
     let empty = resident();
 
     poll(&mut client, count).await;
+    let untaught = resident();
     for scaler in registry.all() {
         scaler.revise(|memory| memory.foresight.take_over(setup, taught.clone(), &[]));
     }
@@ -154,7 +155,10 @@ pub(super) async fn measure(count: usize, setup: &Setup, taught: &Foresight) {
         |scaler: &&Arc<Scaler>| scaler.latest().is_some_and(|latest| latest.foreseen.is_some());
     let (forecasting, full) = (scalers.iter().filter(foresees).count(), resident());
     println!("{count} scalers, {forecasting} forecasting, {refused} polls without a number");
-    println!("{full:.0} MiB resident, {empty:.0} at start; client and server in one process");
+    println!(
+        "{full:.0} MiB resident, {untaught:.0} without a forecast, {empty:.0} at start; client and \
+         server in one process"
+    );
     println!(
         "{:.2} cores with ticks of 15 s and a poll each 30 s ({seconds:.0} s)",
         busy / seconds

@@ -108,3 +108,12 @@ fn memory_does_not_grow_from_the_ninth_to_the_twentieth_day() {
     // A number of more digits may take another byte: some of each horizon, one of each that waits.
     assert!(twentieth <= ninth + 64, "{ninth} bytes, then {twentieth}");
 }
+
+#[test]
+fn nine_horizons_of_a_week_of_minutes_are_73_kib() {
+    let horizons = [1, 5, 10, 15, 20, 30, 45, 60, 90].map(|steps| ahead(steps, Target::WindowMax));
+    let setup = Setup { step: Duration::from_mins(1), ..setup(horizons.to_vec()) };
+    let bytes = after(&setup, &with_gaps(setup.step, &sines(15, 9 * 1440))).to_bytes().len();
+    // State is what memory holds but for paddings, pointers and some hundred bytes of tables.
+    assert!(bytes <= 73 * 1024, "{bytes} bytes");
+}

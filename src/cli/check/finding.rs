@@ -88,8 +88,6 @@ pub struct Setting {
     pub value: Option<String>,
     /// Whether the trigger gives it.
     pub given: bool,
-    /// Whether it acts in this version.
-    pub acts: bool,
 }
 
 /// One trigger of ours that could be understood.

@@ -85,12 +85,11 @@ fn one(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn settings(trigger: &Trigger) -> Table {
-    let mut table = table(["key", "value", "from", "acts"]);
-    for Setting { key, value, given, acts } in &trigger.settings {
+    let mut table = table(["key", "value", "from"]);
+    for Setting { key, value, given } in &trigger.settings {
         let Some(value) = value else { continue };
         let from = if *given { "given" } else { "default" };
-        let acts = if *acts { "yes" } else { "not yet" };
-        table.add_row([key, value.as_str(), from, acts]);
+        table.add_row([key, value.as_str(), from]);
     }
     table
 }
@@ -100,14 +99,11 @@ fn settings(trigger: &Trigger) -> Table {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write_keys(out: &mut dyn Write) -> io::Result<()> {
-    for Key { name, meaning, accepted, default, later, multiline: _ } in keys() {
+    for Key { name, meaning, accepted, default, multiline: _ } in keys() {
         writeln!(out, "{name}")?;
         let words: Vec<&str> = meaning.split(' ').collect();
         wrapped("   ", &words, out)?;
         writeln!(out, "    must be {accepted}; default: {default}")?;
-        if let Some(later) = later {
-            writeln!(out, "    {later}")?;
-        }
     }
     Ok(())
 }

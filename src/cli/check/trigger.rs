@@ -70,10 +70,6 @@ pub(crate) fn check(
     };
     if let Some(spec) = &spec {
         queries(spec, &place, findings);
-        for (name, _) in &spec.not_acting {
-            let later = key(name).and_then(|key| key.later).unwrap_or_default();
-            findings.add(Level::Info, &place, name, later);
-        }
     }
     let push = trigger.kind == "external-push";
     Understood { place, named: trigger.name.is_some(), push, spec, from_env }
@@ -188,7 +184,6 @@ pub(crate) fn settings(trigger: &TriggerManifest, understood: &Understood) -> Op
             key: name,
             value: if unknown { Some("(from the environment)".to_owned()) } else { value },
             given: unknown || trigger.metadata.contains_key(name),
-            acts: spec.acts(name),
         }
     });
     let Place { file, object, trigger } = place.clone();

@@ -13,15 +13,13 @@ use crate::engine::forecast::features::{Ahead, Now};
 use crate::engine::forecast::mixture;
 use crate::engine::forecast::naive::Naive;
 use crate::engine::forecast::past::Past;
-use crate::engine::forecast::quantiles::{Slope, TAUS, TRAITS, Tracker, Use, pinball, pull};
+use crate::engine::forecast::quantiles::{Slope, TAUS, Tracker, Use, pinball, pull};
 use crate::engine::forecast::regression::{FEATURES, Regression};
 use crate::engine::forecast::scale::{Scale, Usual};
 use crate::engine::forecast::traits::{MEANS, class_of, traits};
+use crate::engine::forecast::waiting::{Claim, KINDS, Scene, Waiting};
 
-/// Kinds of quantiles: around the mean, around the last value by where it stands, around its level,
-/// last value + conformal, and three slopes.
-const KINDS: usize = 7;
-/// Of these, last value + conformal.
+/// Of the kinds of quantiles, last value + conformal.
 const NAIVE: usize = 3;
 /// The slopes' rates; the last one is around the last value, the others around the mean.
 const RATES: [f32; 3] = [0.3, 0.1, 0.2];
@@ -69,29 +67,6 @@ pub enum Target {
 pub(super) struct Quantiles {
     pub(super) mixed: [f32; 4],
     pub(super) naive: [f32; 4],
-}
-
-/// What quantiles are placed around, and what they depend on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Scene {
-    newest: f32,
-    means: [f32; MEANS],
-    mean: f32,
-    scale: f32,
-    traits: [f32; TRAITS],
-    class: u8,
-}
-
-/// A forecast whose target has not come yet, with all that is needed to learn from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Waiting {
-    due: u64,
-    features: [f32; FEATURES],
-    scene: Scene,
-    hour: u8,
-    kinds: [[f32; 4]; KINDS],
-    mixed: [f32; 4],
-    corrected: [f32; 4],
 }
 
 /// One horizon's forecaster.
@@ -182,11 +157,11 @@ impl Head {
             self.naive.learn(actual * actual - before * before);
         }
         let newest = past.steps();
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.due <= newest) {
-            if waiting.due == newest
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.is_due(newest)) {
+            if waiting.is_due_now(newest)
                 && let Some(actual) = self.actual(past)
             {
-                self.learn_from(&waiting, actual);
+                self.learn_from(&waiting.claim(), actual);
             }
         }
     }
@@ -207,26 +182,26 @@ impl Head {
         }
     }
 
-    fn learn_from(&mut self, waiting: &Waiting, actual: f32) {
+    fn learn_from(&mut self, claim: &Claim, actual: f32) {
         self.seen = self.seen.saturating_add(1);
-        self.learn_losses(waiting, actual);
-        let Scene { newest, mean, scale, .. } = waiting.scene;
+        self.learn_losses(claim, actual);
+        let Scene { newest, mean, scale, .. } = claim.scene;
         let moved = ((actual - newest) / scale).clamp(-FAR, FAR);
         let turn = usize::from(self.seen.is_multiple_of(2));
-        self.regressions[turn].learn(&waiting.features, moved);
-        self.scale.learn((actual - mean).abs(), usize::from(waiting.hour));
-        self.learn_quantiles(&waiting.scene, actual);
-        self.correct(waiting, actual);
+        self.regressions[turn].learn(&claim.features, moved);
+        self.scale.learn((actual - mean).abs(), usize::from(claim.hour));
+        self.learn_quantiles(&claim.scene, actual);
+        self.correct(claim, actual);
     }
 
-    fn learn_losses(&mut self, waiting: &Waiting, actual: f32) {
-        for (lost, mean) in self.means_lost.iter_mut().zip(&waiting.scene.means) {
+    fn learn_losses(&mut self, claim: &Claim, actual: f32) {
+        for (lost, mean) in self.means_lost.iter_mut().zip(&claim.scene.means) {
             *lost = *lost * FORGET_MEANS + (actual - mean).abs();
         }
         let demand = actual * actual;
         let most = self.most_lost();
         let loss = |tau: f32, quantile: f32| pinball(tau, demand, quantile).min(most);
-        for (lost, quantiles) in self.kinds_lost.iter_mut().zip(&waiting.kinds) {
+        for (lost, quantiles) in self.kinds_lost.iter_mut().zip(&claim.kinds) {
             for ((lost, quantile), tau) in lost.iter_mut().zip(quantiles).zip(TAUS) {
                 *lost = *lost * FORGET_KINDS + loss(tau, *quantile);
             }
@@ -234,8 +209,8 @@ impl Head {
         let sum = |quantiles: &[f32; 4]| -> f32 {
             quantiles.iter().zip(TAUS).map(|(own, tau)| loss(tau, *own)).sum()
         };
-        self.mix_lost = self.mix_lost * FORGET_KINDS + sum(&waiting.corrected);
-        self.naive_lost = self.naive_lost * FORGET_KINDS + sum(&waiting.kinds[NAIVE]);
+        self.mix_lost = self.mix_lost * FORGET_KINDS + sum(&claim.corrected);
+        self.naive_lost = self.naive_lost * FORGET_KINDS + sum(&claim.kinds[NAIVE]);
         let bar = if self.is_mixed { LOST } else { EARNED };
         self.is_mixed = self.seen >= YOUNG && self.mix_lost < bar * self.naive_lost;
     }
@@ -269,11 +244,11 @@ impl Head {
         young.max(0.02 * self.slower).min(0.3)
     }
 
-    fn correct(&mut self, waiting: &Waiting, actual: f32) {
+    fn correct(&mut self, claim: &Claim, actual: f32) {
         #[expect(clippy::cast_precision_loss, reason = "at most ten")]
         let step = 0.02 * self.slower * self.stride as f32;
-        for ((own, mixed), tau) in self.correction.iter_mut().zip(&waiting.mixed).zip(TAUS) {
-            *own += step * pull(tau, actual > mixed + waiting.scene.scale * *own);
+        for ((own, mixed), tau) in self.correction.iter_mut().zip(&claim.mixed).zip(TAUS) {
+            *own += step * pull(tau, actual > mixed + claim.scene.scale * *own);
         }
     }
 
@@ -291,10 +266,10 @@ impl Head {
         if past.back(0).is_some() && past.steps().is_multiple_of(self.stride as u64) {
             let due = past.steps() + self.steps as u64;
             let hour = u8::try_from(hour).unwrap_or(0);
-            let waiting = Waiting { due, features, scene, hour, kinds, mixed, corrected };
+            let claim = Claim { features, scene, hour, kinds, mixed, corrected };
             // A copy has room for what it holds: growing as usual would double it.
             self.waiting.reserve_exact(1);
-            self.waiting.push_back(waiting);
+            self.waiting.push_back(Waiting::new(due, &claim));
         }
     }
 
@@ -370,13 +345,7 @@ impl Head {
         self.means_lost.iter_mut().for_each(|lost| *lost *= factor);
         let lost = self.kinds_lost.iter_mut().flatten();
         lost.chain([&mut self.mix_lost, &mut self.naive_lost]).for_each(|lost| *lost *= square);
-        for waiting in &mut self.waiting {
-            let Scene { newest, means, mean, scale, traits: _, class: _ } = &mut waiting.scene;
-            let roots = means.iter_mut().chain(&mut waiting.mixed).chain([newest, mean, scale]);
-            roots.for_each(|root| *root *= factor);
-            let demands = waiting.kinds.iter_mut().flatten().chain(&mut waiting.corrected);
-            demands.for_each(|demand| *demand *= square);
-        }
+        self.waiting.iter_mut().for_each(|waiting| waiting.scale(factor));
         if let Some(Quantiles { mixed, naive }) = &mut self.latest {
             mixed.iter_mut().chain(naive).for_each(|demand| *demand *= square);
         }

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::forecast::quantiles::TAUS;
+use crate::engine::forecast::rough::Rough;
 
 /// Errors kept.
 const KEPT: usize = 120;
@@ -16,7 +17,7 @@ const KEPT: usize = 120;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Naive {
     /// In the order in which they came, a ring.
-    errors: Vec<f32>,
+    errors: Vec<Rough>,
     next: usize,
     /// One of so many errors is taken.
     stride: usize,
@@ -50,9 +51,9 @@ impl Naive {
             if self.errors.is_empty() {
                 self.errors.reserve_exact(KEPT);
             }
-            self.errors.push(error);
+            self.errors.push(Rough::of(error));
         } else {
-            self.errors[self.next] = error;
+            self.errors[self.next] = Rough::of(error);
             self.next = (self.next + 1) % KEPT;
         }
         self.margins = order_statistics(&self.errors);
@@ -77,21 +78,22 @@ impl Naive {
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
-        self.errors.iter_mut().chain(&mut self.margins).for_each(|error| *error *= factor);
+        self.errors.iter_mut().for_each(|error| *error = Rough::of(error.get() * factor));
+        self.margins.iter_mut().for_each(|margin| *margin *= factor);
     }
 }
 
 /// The highest level first: what is above an order statistic need not be looked at for a lower one.
-fn order_statistics(errors: &[f32]) -> [f32; 4] {
-    let mut copy = [0.0; KEPT];
+fn order_statistics(errors: &[Rough]) -> [f32; 4] {
+    let mut copy = [0; KEPT];
     let count = errors.len().min(KEPT);
-    copy[..count].copy_from_slice(&errors[..count]);
+    copy.iter_mut().zip(errors).for_each(|(own, error)| *own = error.rank());
     let mut rest = &mut copy[..count];
     let mut statistics = [0.0; 4];
     for (statistic, tau) in statistics.iter_mut().zip(TAUS).rev() {
         let rank = rank(count, tau).min(rest.len());
-        let (_, found, _) = rest.select_nth_unstable_by(rank - 1, f32::total_cmp);
-        *statistic = *found;
+        let (_, found, _) = rest.select_nth_unstable(rank - 1);
+        *statistic = Rough::of_rank(*found).get();
         rest = &mut rest[..rank];
     }
     statistics

@@ -3,12 +3,17 @@
 //! Values are square roots of demand throughout: arrivals scatter with the root of their rate, so
 //! roots scatter alike at any rate, and a demand a thousand times as large is the same series.
 //! Given one value or a gap for each step; promises memory that does not grow. A gap changes nothing
-//! but the age of what is known.
+//! but the age of what is known. How days are kept is left to [`super::days`].
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::forecast::days::{BLOCK, Days};
+
 /// Days whose values are kept.
 pub(super) const DAYS: usize = 7;
+/// Steps kept as they were, a power of two: what forecasts are made and learned from but for days, and a
+/// block of those.
+const RECENT: usize = 128;
 /// Steps kept beyond those days: neighbours of a value of a week ago, and an hour that a clock lost.
 const MARGIN: usize = 72;
 /// Weights of the newest value in the levels: from two steps to an hour of them at a step of a minute.
@@ -41,7 +46,10 @@ impl Cell {
 pub(super) struct Past {
     /// Steps of a day.
     day: usize,
-    cells: Vec<Cell>,
+    /// The newest steps, a ring.
+    recent: Vec<Cell>,
+    /// All whole blocks of steps, the recent ones as well.
+    days: Days,
     /// Where the newest step's value is.
     newest_at: usize,
     /// Steps seen, gaps included.
@@ -57,9 +65,11 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn new(day: usize) -> Self {
+        let kept = DAYS * day + MARGIN;
         Self {
             day,
-            cells: vec![Cell::GAP; DAYS * day + MARGIN],
+            recent: vec![Cell::GAP; RECENT],
+            days: Days::new(if kept > RECENT { kept } else { 0 }),
             newest_at: 0,
             steps: 0,
             values: 0,
@@ -82,9 +92,12 @@ impl Past {
         if let Some(value) = value {
             self.learn(value);
         }
-        self.newest_at = if self.newest_at + 1 < self.cells.len() { self.newest_at + 1 } else { 0 };
-        self.cells[self.newest_at] = value.map_or(Cell::GAP, Cell);
+        self.newest_at = (self.newest_at + 1) % RECENT;
+        self.recent[self.newest_at] = value.map_or(Cell::GAP, Cell);
         self.steps += 1;
+        if self.begun() == 0 {
+            self.days.push(&std::array::from_fn(|idx| self.lately(BLOCK - 1 - idx)));
+        }
     }
 
     fn learn(&mut self, value: f32) {
@@ -110,10 +123,23 @@ impl Past {
 
     /// The value `steps` before the newest step; `None` for gaps, what has not been and what is no
     /// longer kept.
+    #[inline]
     pub(super) fn back(&self, steps: usize) -> Option<f32> {
-        let from_end = || (self.newest_at + self.cells.len()).checked_sub(steps);
-        let place = self.newest_at.checked_sub(steps).or_else(from_end)?;
-        self.cells.get(place).and_then(|cell| cell.value())
+        if steps < RECENT { self.lately(steps) } else { self.days.back(steps - self.begun()) }
+    }
+
+    /// The same for the recent steps.
+    #[inline]
+    fn lately(&self, steps: usize) -> Option<f32> {
+        let place = self.newest_at.wrapping_sub(steps) % RECENT;
+        self.recent.get(place).and_then(|cell| cell.value())
+    }
+
+    /// Steps of the block that is not whole yet.
+    #[inline]
+    fn begun(&self) -> usize {
+        // Below 64.
+        usize::try_from(self.steps % BLOCK as u64).unwrap_or(0)
     }
 
     /// Mean of the five values around `steps` before the newest step; `None` if all are gaps.
@@ -169,14 +195,16 @@ impl Past {
 
     /// The largest value of the days kept.
     pub(super) fn largest(&self) -> Option<f32> {
-        self.cells.iter().filter_map(|cell| cell.value()).reduce(f32::max)
+        let recent = self.recent.iter().filter_map(|cell| cell.value());
+        recent.chain(self.days.largest()).reduce(f32::max)
     }
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
         let Self {
             day: _,
-            cells,
+            recent,
+            days,
             newest_at: _,
             steps: _,
             values: _,
@@ -186,7 +214,8 @@ impl Past {
             low,
             high,
         } = self;
-        for cell in cells.iter_mut().filter(|cell| cell.value().is_some()) {
+        days.scale(factor);
+        for cell in recent.iter_mut().filter(|cell| cell.value().is_some()) {
             cell.0 *= factor;
         }
         for value in levels.iter_mut().chain(moves).chain([newest, low, high]) {

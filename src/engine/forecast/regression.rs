@@ -19,13 +19,20 @@ const CLIP: f32 = 4.0;
 const UNUSUAL: u32 = 50;
 
 type Row = [f32; FEATURES];
+type Four = [f32; 4];
+
+/// Blocks of four to a row and as many rows of them.
+const SIDE: usize = FEATURES / 4;
+/// Blocks on the diagonal of the matrix and to its right.
+const BLOCKS: usize = SIDE * (SIDE + 1) / 2;
 
 /// Weights and what is known of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Regression {
     weights: Row,
-    /// The inverse covariance: both of its halves, for whole rows are several times as fast.
-    inverse: Vec<Row>,
+    /// The inverse covariance, row by row: it is symmetric, so what is left of the diagonal is not kept,
+    /// but by blocks of four by four, which are worked upon at once.
+    inverse: [[Four; 4]; BLOCKS],
     forget: f32,
     error: f32,
     seen: u32,
@@ -70,40 +77,77 @@ impl Regression {
 
     /// Inverse covariance times features.
     fn gain(&self, features: &Row) -> Row {
-        let mut gain = [0.0; FEATURES];
-        // Symmetric: the sum of its rows, weighed, is its product, without a sum within a row.
-        for (row, feature) in self.inverse.iter().zip(features) {
-            for (gain, element) in gain.iter_mut().zip(row) {
-                *gain += element * feature;
+        let mut gain = [[0.0; 4]; SIDE];
+        let features = by_four(features);
+        let mut blocks = self.inverse.iter();
+        for row in 0..SIDE {
+            let mut along = [[0.0; 4]; 4];
+            for (column, block) in (row..SIDE).zip(&mut blocks) {
+                for (line, feature) in block.iter().zip(features[row]) {
+                    add_products(&mut gain[column], line, &[feature; 4]);
+                }
+                // What is left of the diagonal is what is right of it, turned.
+                for (sums, line) in along.iter_mut().zip(block).filter(|_| column > row) {
+                    add_products(sums, line, &features[column]);
+                }
+            }
+            for (gain, sums) in gain[row].iter_mut().zip(along) {
+                *gain += sums.iter().sum::<f32>();
             }
         }
-        gain
+        let mut whole = [0.0; FEATURES];
+        whole.copy_from_slice(gain.as_flattened());
+        whole
     }
 
     fn shrink(&mut self, gain: &Row, weight: f32) {
         let (grow, step) = (1.0 / self.forget, 1.0 / (weight * self.forget));
-        for (row, own) in self.inverse.iter_mut().zip(gain) {
-            let by = own * step;
-            for (element, gain) in row.iter_mut().zip(gain) {
-                *element = *element * grow - gain * by;
+        let gain = by_four(gain);
+        let mut largest = 0.0_f32;
+        for ((row, column), block) in places().zip(&mut self.inverse) {
+            for (line, own) in block.iter_mut().zip(gain[row]) {
+                let by = own * step;
+                for (element, gain) in line.iter_mut().zip(gain[column]) {
+                    *element = *element * grow - gain * by;
+                }
+            }
+            if row == column {
+                largest = (0..4).map(|place| block[place][place]).fold(largest, f32::max);
             }
         }
-        let diagonal = self.inverse.iter().enumerate().map(|(place, row)| row[place]);
-        let largest = diagonal.fold(0.0, f32::max);
         if largest > VARIANCE_MAX {
             let by = VARIANCE_MAX / largest;
-            self.inverse.iter_mut().flatten().for_each(|element| *element *= by);
+            self.inverse
+                .as_flattened_mut()
+                .as_flattened_mut()
+                .iter_mut()
+                .for_each(|element| *element *= by);
         }
     }
 }
 
-fn prior() -> Vec<Row> {
-    let row = |place: usize| {
-        let mut row = [0.0; FEATURES];
-        row[place] = PRIOR;
-        row
-    };
-    (0..FEATURES).map(row).collect()
+fn add_products(sums: &mut Four, left: &Four, right: &Four) {
+    for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+        *sum += left * right;
+    }
+}
+
+/// Row and column of each block.
+fn places() -> impl Iterator<Item = (usize, usize)> {
+    (0..SIDE).flat_map(|row| (row..SIDE).map(move |column| (row, column)))
+}
+
+fn by_four(row: &Row) -> [Four; SIDE] {
+    let (fours, _) = row.as_chunks();
+    std::array::from_fn(|place| fours[place])
+}
+
+fn prior() -> [[Four; 4]; BLOCKS] {
+    let mut blocks = [[[0.0; 4]; 4]; BLOCKS];
+    for (_, block) in places().zip(&mut blocks).filter(|((row, column), _)| row == column) {
+        (0..4).for_each(|place| block[place][place] = PRIOR);
+    }
+    blocks
 }
 
 /// Sum of the products.

@@ -13,6 +13,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use crate::engine::forecast::local::{Local, SLOTS};
+use crate::engine::forecast::rough::Rough;
 use crate::engine::units::Timestamp;
 
 /// Days that vote.
@@ -35,21 +36,21 @@ const DOUBT: f64 = 0.5;
 
 /// The largest demand of each slot of one day; negative where nothing is known.
 #[derive(Debug, Clone, PartialEq)]
-struct Slots(Vec<f32>);
+struct Slots(Box<[Rough]>);
 
 impl Slots {
     fn unknown() -> Self {
-        Self(vec![-1.0; SLOTS])
+        Self([Rough::of(-1.0); SLOTS].into())
     }
 
     fn note(&mut self, slot: usize, demand: f32) {
         if let Some(most) = self.0.get_mut(slot) {
-            *most = most.max(demand);
+            *most = Rough::of(most.get().max(demand));
         }
     }
 
     fn at(&self, slot: usize) -> Option<f32> {
-        self.0.get(slot).copied().filter(|demand| *demand >= 0.0)
+        self.0.get(slot).map(|demand| demand.get()).filter(|demand| *demand >= 0.0)
     }
 }
 
@@ -127,7 +128,8 @@ impl Rhythm {
         #[expect(clippy::cast_possible_truncation, reason = "a float of less precision")]
         let factor = factor as f32;
         // What is negative stays so: it is unknown.
-        self.days.iter_mut().flat_map(|day| &mut day.0).for_each(|demand| *demand *= factor);
+        let demands = self.days.iter_mut().flat_map(|day| &mut day.0);
+        demands.for_each(|demand| *demand = Rough::of(demand.get() * factor));
     }
 
     /// How long nothing usually comes after `at`, up to a day; `None` while no day behind can tell.

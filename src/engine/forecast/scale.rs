@@ -18,7 +18,9 @@ const LEAST: f32 = 1e-9;
 pub(super) struct Scale {
     fast: f32,
     slow: f32,
-    hours: [(f32, u16); 24],
+    hours: [f32; 24],
+    /// Errors of each hour.
+    hourly_seen: [u16; 24],
     seen: u32,
 }
 
@@ -35,7 +37,7 @@ impl Scale {
     /// What is usual at `hour`.
     pub(super) fn at(&self, hour: usize) -> Usual {
         let (fast, slow) = (self.fast.max(LEAST).ln(), self.slow.max(LEAST).ln());
-        let (hourly, seen) = self.hours[hour];
+        let (hourly, seen) = (self.hours[hour], self.hourly_seen[hour]);
         let scale = if seen > UNUSUAL {
             0.4 * fast + 0.3 * slow + 0.3 * hourly.max(LEAST).ln()
         } else {
@@ -52,15 +54,15 @@ impl Scale {
         let share = 1.0 / self.seen as f32;
         self.fast += share.max(FAST) * (error - self.fast);
         self.slow += share.max(SLOW) * (error - self.slow);
-        let (hourly, seen) = &mut self.hours[hour];
+        let (hourly, seen) = (&mut self.hours[hour], &mut self.hourly_seen[hour]);
         *seen = seen.saturating_add(1);
         *hourly += (1.0 / f32::from(*seen)).max(HOURLY) * (error - *hourly);
     }
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
-        let Self { fast, slow, hours, seen: _ } = self;
-        for value in hours.iter_mut().map(|(hourly, _)| hourly).chain([fast, slow]) {
+        let Self { fast, slow, hours, hourly_seen: _, seen: _ } = self;
+        for value in hours.iter_mut().chain([fast, slow]) {
             *value *= factor;
         }
     }

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::forecast::local::{Place, SLOTS};
+use crate::engine::forecast::rough::Rough;
 
 /// A slot is read with its neighbours, which halves the noise and hides no rise: they span 25 minutes.
 const KERNEL: [(isize, f32); 5] = [(-2, 1.0), (-1, 2.0), (0, 3.0), (1, 2.0), (2, 1.0)];
@@ -19,17 +20,17 @@ const DOUBT: f32 = 0.7;
 /// Fading means over visits, one per slot. Apart from their counts, for the two together would be padded
 /// to twice what they hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Profile {
-    means: Vec<f32>,
+struct Profile<M> {
+    means: Vec<M>,
     /// Visits so far, up to 255.
     visits: Vec<u8>,
     /// Least weight of the newest visit.
     newest: f32,
 }
 
-impl Profile {
+impl<M: Copy + From<f32> + Into<f32>> Profile<M> {
     fn new(slots: usize, newest: f32) -> Self {
-        Self { means: vec![0.0; slots], visits: vec![0; slots], newest }
+        Self { means: vec![0.0.into(); slots], visits: vec![0; slots], newest }
     }
 
     /// Takes one of about `per_visit` values of a visit; `is_new` when it is the first of its visit.
@@ -40,20 +41,26 @@ impl Profile {
             *visits = visits.saturating_add(1);
         }
         let share = (1.0 / f32::from(*visits)).max(self.newest) / per_visit;
-        let mean = &mut self.means[slot];
-        *mean += if is_first { 1.0 } else { share } * (value - *mean);
+        let mean: f32 = self.means[slot].into();
+        let share = if is_first { 1.0 } else { share };
+        self.means[slot] = (mean + share * (value - mean)).into();
     }
 
     fn at(&self, slot: usize) -> (f32, f32) {
-        (self.means[slot], f32::from(self.visits[slot]))
+        (self.means[slot].into(), f32::from(self.visits[slot]))
+    }
+
+    fn scale(&mut self, factor: f32) {
+        self.means.iter_mut().for_each(|mean| *mean = (factor * (*mean).into()).into());
     }
 }
 
 /// Profiles of day and week.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Season {
-    day: Profile,
-    week: Profile,
+    day: Profile<f32>,
+    /// Roughly: it is a small part of what is usual, and most of the memory.
+    week: Profile<Rough>,
     /// Steps of one visit to a slot, at least one.
     per_visit: f32,
     slot: Option<usize>,
@@ -98,8 +105,8 @@ impl Season {
 
     /// Everything `factor` times as large.
     pub(super) fn scale(&mut self, factor: f32) {
-        let means = self.day.means.iter_mut().chain(&mut self.week.means);
-        means.for_each(|mean| *mean *= factor);
+        self.day.scale(factor);
+        self.week.scale(factor);
     }
 }
 

@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_mins(1);
 /// Load has come back when at least so many replicas are missed. One is chance.
 const MISSED_MIN: u32 = 2;
 /// And a need has fallen by so many: of two whole ones rounding may be nearly one.
-const FALL_MIN: u32 = 3;
+const FALL_MIN: u32 = 2;
 /// Both of all replicas this part, or more.
 const NOTABLE_PART: u32 = 5;
 /// How long load that came back once is expected to do so again.

@@ -173,7 +173,6 @@ mod tests {
             namespace: "<b>",
             name: "</title>",
             trigger: "\"",
-            not_acting: &[],
             searched: &[],
             faults: &[],
             withheld: None,

@@ -316,9 +316,6 @@ fn sources(report: &Report, lines: &mut Lines) {
             lines.add("not found", &format!("{}: tried {tried}", searched.role));
         }
     }
-    for key in &report.not_acting {
-        lines.add("inert", &format!("{}: {} (a later version)", key.key, key.value));
-    }
 }
 
 fn causes(causes: &[Cause]) -> String {
