@@ -173,7 +173,7 @@ pub fn parse(
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
-    let forecasting = forecast.forecasting();
+    let forecasting = forecast.forecasting(frame.headroom);
     let setup = setup(&place, &demand, &wake, &frame, limits);
     let setup = Setup { calendar, forecast: forecasting, ..setup };
     let profile = place.profile.map(|profile| profile.name);

@@ -185,18 +185,19 @@ fn the_forecast_and_the_calendar_act() {
 /// What the user fixed does not give way to the bill.
 #[test]
 fn margin_and_quantile_give_way_unless_they_are_fixed() {
-    let rows: [(&[(&str, &str)], Thrift, f64); 4] = [
-        (&[], Thrift::MarginAndQuantile, 0.7),
-        (&[("headroom", "0.8")], Thrift::MarginAndQuantile, 0.8),
-        (&[("quantile", "95")], Thrift::Margin, 0.7),
-        (&[("headroomTrusted", "0.9")], Thrift::None, 0.9),
+    let rows = [
+        (None, Thrift::MarginAndQuantile, 0.7),
+        (Some(("headroom", "0.8")), Thrift::MarginAndQuantile, 0.8),
+        (Some(("quantile", "95")), Thrift::Margin, 0.7),
+        (Some(("headroomTrusted", "0.9")), Thrift::None, 0.9),
     ];
-    for (pairs, thrift, trusted) in rows {
-        let forecast = read(pairs).unwrap().setup.forecast;
+    for (pair, thrift, trusted) in rows {
+        let pairs: Vec<_> = pair.into_iter().collect();
+        let forecast = read(&pairs).unwrap().setup.forecast;
         assert_eq!(
             (forecast.thrift, forecast.headroom_trusted.get()),
             (thrift, trusted),
-            "{pairs:?}"
+            "{pair:?}"
         );
     }
 }

@@ -17,8 +17,9 @@ use crate::spec::{share, span, zone};
 /// Settings of the forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forecast {
-    /// Probability that capacity suffices, 0.5..=0.999.
-    pub quantile: Quantile,
+    /// Probability that capacity suffices, 0.5..=0.999; `None`: 0.95, less where the forecast would add
+    /// to the bill.
+    pub quantile: Option<Quantile>,
     /// How far back to learn; 1 to 30 days.
     pub history: Duration,
     /// Local time of the day and week profiles.
@@ -28,23 +29,30 @@ pub struct Forecast {
     /// Usable share of a replica's rate capacity while the forecast is trusted, not below the headroom
     /// otherwise in force; `None`: more the more the forecast would add to the bill.
     pub headroom_trusted: Option<Ratio>,
-    headroom: Ratio,
-    thrift: Thrift,
     /// Idle time that one cold start is worth; `None`: 5 x lead time.
     pub cold_start_cost: Option<Duration>,
 }
 
 impl Forecast {
     /// The same as the engine needs it.
-    pub(crate) fn forecasting(&self) -> Forecasting {
+    pub(crate) fn forecasting(&self, headroom: Ratio) -> Forecasting {
         Forecasting {
-            quantile: self.quantile.get(),
+            quantile: self.quantile.unwrap_or(Quantile::P95).get(),
             history: self.history,
             zone: self.zone,
             holidays: self.holidays.clone(),
-            headroom_trusted: self.headroom_trusted.unwrap_or(self.headroom),
-            thrift: self.thrift,
+            headroom_trusted: self.headroom_trusted.unwrap_or(headroom),
+            thrift: self.thrift(),
             cold_start_cost: self.cold_start_cost,
+        }
+    }
+
+    /// What the user gave does not give way.
+    const fn thrift(&self) -> Thrift {
+        match (self.headroom_trusted, self.quantile) {
+            (Some(_), _) => Thrift::None,
+            (None, Some(_)) => Thrift::Margin,
+            (None, None) => Thrift::MarginAndQuantile,
         }
     }
 }
@@ -61,16 +69,8 @@ pub(crate) fn read(raw: &mut Raw, headroom: Ratio) -> Forecast {
     if trusted.is_some_and(|trusted| trusted < headroom) {
         raw.refuse("headroomTrusted", "must not be below headroom");
     }
-    let asked = raw.take("quantile", |text| quantile::within(text, 0.5, 0.999));
-    let thrift = match (trusted, asked) {
-        (Some(_), _) => Thrift::None,
-        (None, Some(_)) => Thrift::Margin,
-        (None, None) => Thrift::MarginAndQuantile,
-    };
     Forecast {
-        quantile: asked.unwrap_or(Quantile::P95),
-        headroom,
-        thrift,
+        quantile: raw.take("quantile", |text| quantile::within(text, 0.5, 0.999)),
         history: raw.take("forecastHistory", history).unwrap_or(DAY * HISTORY_DAYS),
         zone: raw.take("timezone", zone::timezone).unwrap_or(Tz::UTC),
         holidays: raw.take("holidays", zone::holidays).unwrap_or_default(),

@@ -106,7 +106,7 @@ fn wake(setup: &Setup, target: &Target) -> Vec<Row> {
 }
 
 fn forecast(Parts { setup, forecast, .. }: Parts<'_>) -> Vec<Row> {
-    let Forecast { quantile, history, zone, holidays, headroom_trusted, cold_start_cost, .. } =
+    let Forecast { quantile, history, zone, holidays, headroom_trusted, cold_start_cost } =
         forecast;
     let lead = match setup.lead {
         Lead::Learned => "auto".to_owned(),
@@ -116,7 +116,7 @@ fn forecast(Parts { setup, forecast, .. }: Parts<'_>) -> Vec<Row> {
     vec![
         ("coldStartCost", span(*cold_start_cost)),
         ("scaleStrategy", text(word(&STRATEGIES, setup.strategy))),
-        ("quantile", text(quantile)),
+        ("quantile", quantile.and_then(text)),
         ("scaleUpForward", text(lead)),
         ("forecastHistory", span(Some(*history))),
         ("timezone", text(zone.name())),

@@ -19,6 +19,9 @@ use crate::scene::law;
 
 /// How long a number may rightly be repeated: ten minutes of hold, and the down-window before them.
 const RECENT: Duration = Duration::from_mins(15);
+/// Of them the down-window, which begins anew once something is read again: a fleet that was held all the
+/// time that nothing was read, however long, is what it begins with.
+const WINDOW: Duration = Duration::from_mins(5);
 
 /// Usable share of what a replica carries: the default.
 const HEADROOM: f64 = 0.7;
@@ -66,6 +69,24 @@ impl Twins {
         self.disturbances.iter().filter(lost).any(|one| (one.from..one.until).contains(&now))
     }
 
+    /// Whether a need at `from` no longer counts at `now`.
+    fn is_past(&self, from: Timestamp, now: Timestamp) -> bool {
+        let (from, now) = (from.since(self.origin), now.since(self.origin));
+        now - from > RECENT && (now - from).saturating_sub(self.lost_within(from, now)) > WINDOW
+    }
+
+    /// For how long nothing was read between two times.
+    fn lost_within(&self, from: Duration, now: Duration) -> Duration {
+        let lost = self.disturbances.iter().filter(|one| matches!(one.kind, Kind::Lost));
+        let mut spans: Vec<_> = lost.map(|one| (one.from, one.until.min(now))).collect();
+        spans.sort();
+        let add = |(sum, covered): (Duration, Duration), (begin, end): (Duration, Duration)| {
+            let more = end.saturating_sub(begin.max(covered));
+            (sum + more, covered.max(end))
+        };
+        spans.into_iter().fold((Duration::ZERO, from), add).0
+    }
+
     fn judge(&mut self, at: Timestamp, answered: u32) {
         let seconds = at.since(self.origin).as_secs();
         let needed = self.needed.iter().map(|(_, replicas)| *replicas).max();
@@ -84,7 +105,7 @@ impl Law for Twins {
     fn look(&mut self, view: &View<'_>) -> Answer {
         let asked = number(&self.undisturbed.look(view)).unwrap_or(0);
         self.needed.push_back((view.at, asked.max(self.truth.need(view))));
-        while self.needed.front().is_some_and(|(at, _)| view.at.since(*at) > RECENT) {
+        while self.needed.front().is_some_and(|(from, _)| self.is_past(*from, view.at)) {
             self.needed.pop_front();
         }
         let observation = show(&self.disturbances, view.observation.clone(), self.origin);

@@ -173,16 +173,12 @@ fn forecast(foreseen: &ForeseenLine) -> String {
 
 /// What the forecast costs, and what pays for it.
 fn bill(foreseen: &ForeseenLine, adds: f64) -> String {
-    let added =
-        format!("the forecast adds {:.1} % before any margin gives way", adds.max(0.0) * 100.0);
+    let added = format!("the forecast adds {:.1} % before margin gives way", adds.max(0.0) * 100.0);
     if !foreseen.counts {
         return added;
     }
     let quantile = Short(foreseen.quantile * 100.0);
-    format!(
-        "{added}; with {:.0} % of a replica used and p{quantile} it is paid for",
-        foreseen.headroom * 100.0
-    )
+    format!("{added}; in force are {:.0} % of a replica and p{quantile}", foreseen.headroom * 100.0)
 }
 
 fn trust(standing: &Standing, foreseen: &ForeseenLine) -> String {
