@@ -137,7 +137,9 @@ fn held(case: &Case<'_>, facts: &Facts, memory: &mut Memory, reasons: &mut Vec<R
     }
     let now = case.signals.fresh.now;
     if !memory.window.begins(now, case.setup.tick) && case.signals.newest.is_some() {
-        memory.window.note(now, case.need.down.max(last), case.timings.window);
+        let down = case.need.down.max(last);
+        memory.window.note(now, down, case.timings.window);
+        memory.unrest.note(now, (need, down), case.timings.soon);
     }
     want
 }

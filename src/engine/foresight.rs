@@ -29,7 +29,7 @@ use crate::engine::setup::{Family, Setup, Strategy};
 use crate::engine::units::Timestamp;
 
 pub use ahead::{Ahead, Unit};
-pub use bill::FORECAST_SHARE;
+pub use bill::{BUDGET, FORECAST_SHARE};
 pub use meter::{Measured, Meter};
 pub use work::{equivalents, measured};
 
@@ -75,7 +75,7 @@ impl Foresight {
     }
 
     fn learn_for(&mut self, setup: &Setup, lead: Option<Duration>, minutes: &[Minute]) {
-        // A forecaster is a hundred kilobytes: none for a workload of which nothing is known.
+        // A forecaster is 75 kilobytes: none for a workload of which nothing is known.
         let known = |minute: &Minute| *minute != Minute::unknown(minute.at);
         if self.learned.is_none() && !minutes.iter().any(known) {
             return;

@@ -39,7 +39,7 @@ pub fn explain(report: &mut Report, view: &View<'_>, past: Past) {
     let mut insight = Insight {
         foreseen: foreseen.as_ref().map(gather::foreseen),
         coverage,
-        bands: gather::bands(setup, memory, per_replica),
+        bands: gather::bands((setup, foreseen.as_ref()), memory, per_replica),
         course,
         causes,
         lead: gather::lead(setup, memory),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::engine::decide::case::Case;
+use crate::engine::decide::tell::max_replicas;
 use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Block, Reason};
 use crate::engine::memory::{Memory, is_fall};
@@ -34,7 +35,10 @@ pub(super) fn follow(case: &Case<'_>, floor: u32, memory: &mut Memory) -> (u32, 
     // One is the least that the way down leads to; from there only the idle rule leads to zero.
     let up = need.up.max(1);
     let down = need.down.max(1);
-    memory.unrest.note(now, (up, down), timings.soon);
+    // Replicas that may not be, or stay in any case, neither go nor come back.
+    let (least, most) = (floor.max(1), max_replicas(setup, case.observation));
+    let within = |replicas: u32| replicas.min(most).max(least);
+    memory.unrest.note(now, (within(up), within(down)), timings.soon);
     let pace = Pace::of(timings, memory, now);
     memory.window.note(now, down, timings.window);
     memory.panic.note(up, signals.supply.ready, now, timings.window);

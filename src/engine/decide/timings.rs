@@ -11,6 +11,8 @@ const WINDOW_MIN: Duration = Duration::from_mins(1);
 const SOON_STARTS: u32 = 5;
 /// However quick cold starts are: bursts that are further apart are days' shapes.
 const SOON_MIN: Duration = Duration::from_mins(15);
+/// And however slow: it is also how much is remembered.
+const SOON_MAX: Duration = Duration::from_hours(6);
 
 /// The timings of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Timings {
             lead,
             window: WINDOW_MIN.max(median),
             calm_window: WINDOW_MIN.max(median / 2),
-            soon: SOON_MIN.max(cold_start.saturating_mul(SOON_STARTS)),
+            soon: cold_start.saturating_mul(SOON_STARTS).clamp(SOON_MIN, SOON_MAX),
             idle_after: setup.idle_after.max(cold_start),
             wake_timeout: setup.activation_timeout.unwrap_or(timeout),
             stuck_after: learned.max(cold_start).saturating_mul(2),

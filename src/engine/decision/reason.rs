@@ -255,7 +255,7 @@ impl fmt::Display for Block {
             Self::Incomplete => f.write_str("required signals incomplete"),
             Self::Loading { pods } => write!(f, "{} pending or loading", Pods(*pods)),
             Self::Panic { peak } => write!(f, "panic: {peak} needed at the peak"),
-            Self::Step => f.write_str("half per minute"),
+            Self::Step => f.write_str("at most half of the replicas per minute"),
             Self::Restless => f.write_str("one replica per minute while load may come back"),
             Self::NotIdle { idle, needed } => {
                 write!(f, "idle {} s of {} s", idle.as_secs(), needed.as_secs())

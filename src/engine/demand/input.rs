@@ -103,9 +103,9 @@ impl Input<'_> {
 
     /// What came to the engines per second: the mean of a minute, or what came lately, less what
     /// chance may have added to it, where that is more. A step shows half a minute earlier so, and
-    /// constant arrivals do not look like steps. So it is where what came lately, and what chance may have
-    /// taken from it, is less. The high reading adds what chance may have taken from
-    /// the minute: it would be back with the next.
+    /// constant arrivals do not look like steps. The high reading adds what chance may have
+    /// taken from the minute: it would be back with the next. Neither is more than what came lately and what
+    /// chance may have taken from that, so that a fall shows half a minute earlier, too.
     fn came(&self) -> Option<f64> {
         let came = &self.signals.came;
         let steady = came.steady.read(self.bound)?.max(0.0);
@@ -116,7 +116,9 @@ impl Input<'_> {
             Bound::Low => 0.0,
             Bound::High => CHANCE_DOWN * deviation(steady, came.steady_seconds),
         };
-        let fallen = seen.map_or(f64::INFINITY, |seen| fallen(seen, came.lately_seconds));
+        // A pod that was not read lately has not fallen.
+        let whole = seen.filter(|_| came.lately.known >= came.steady.known);
+        let fallen = whole.map_or(f64::INFINITY, |seen| fallen(seen, came.lately_seconds));
         Some((steady + taken).min(fallen).max(lately - added))
     }
 }

@@ -30,7 +30,7 @@ impl Range {
     }
 
     fn code(self, value: f32) -> u8 {
-        // Where all are alike it is no number, and the code is 0.
+        // Where all are alike it is no number, and any code will do: its step is worth nothing.
         let steps = ((value - self.least) / self.unit).round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 254")]
         let code = steps.min(f32::from(MOST)) as u8;

@@ -23,6 +23,7 @@ type Four = [f32; 4];
 
 /// Blocks of four to a row and as many rows of them.
 const SIDE: usize = FEATURES / 4;
+const _: () = assert!(FEATURES.is_multiple_of(4), "rows are whole blocks");
 /// Blocks on the diagonal of the matrix and to its right.
 const BLOCKS: usize = SIDE * (SIDE + 1) / 2;
 

@@ -1,7 +1,8 @@
 //! What the forecast, its bar and the reactive decision said of one horizon, until it has come.
 //!
 //! The reactive decision makes room for the largest of the last minutes, as its down-window keeps it,
-//! times what its headroom leaves beyond the trusted one. So history teaches the account as ticks do.
+//! times what its headroom leaves beyond the trusted one, as if nothing gave way for the bill: what is in
+//! force must not judge itself. So history teaches the account as ticks do.
 
 use std::collections::VecDeque;
 
@@ -132,7 +133,9 @@ impl Account {
         // As long as the down-window keeps a need: a cold start, which is half of a lead.
         let held = self.came.iter().rev().take((self.minutes / 2).max(HELD));
         let known = self.came.back().is_some_and(Option::is_some);
-        let demand = held.flatten().copied().reduce(f64::max).filter(|_| known);
+        // While idle no forecast is acted upon.
+        let demand = held.flatten().copied().reduce(f64::max);
+        let demand = demand.filter(|demand| known && *demand > 0.0);
         if let Some((way, demand)) = self.way.as_ref().zip(demand) {
             self.bill.enter(Minute::LENGTH, way, demand, forecast);
         }

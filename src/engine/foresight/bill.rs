@@ -9,19 +9,19 @@
 use std::time::Duration;
 
 use crate::engine::decision::Margin;
-use crate::engine::setup::{Setup, Thrift};
+use crate::engine::setup::{Family, Setup, Targets, Thrift};
 
 /// Demand that a replica may carry of a forecast quantile, which has its margin already: the rest is
 /// for what comes and goes within its minutes.
 pub const FORECAST_SHARE: f64 = 0.97;
 /// What the forecast may add to the bill, as a share of what demand alone costs.
-const BUDGET: f64 = 0.005;
+pub const BUDGET: f64 = 0.005;
 /// What happened is forgotten by half in this time.
 const HALF_LIFE: Duration = Duration::from_hours(24);
 
 /// Rungs after the first, which gives nothing up: usable shares at least and quantiles at most these.
-/// Chosen in replays of four traces at cold starts of 100 and 600 s (docs/pre-scaling.md): margin up to
-/// 0.85 costs fewer misses for a GPU-hour than quantile, beyond it both cost about the same.
+/// Chosen in replays of crane 00, 01 and 02 at cold starts of 100 and 600 s: margin up to 0.85 costs fewer
+/// misses for a GPU-hour than quantile; beyond it neither alone pays for a forecast of 20 minutes.
 const WAY: [(f64, f64); RUNGS - 1] = [(0.775, 1.0), (0.85, 1.0), (0.9, 0.9), (0.95, 0.85)];
 const RUNGS: usize = 5;
 
@@ -37,8 +37,13 @@ pub(super) struct Rung {
 pub(super) struct Way([Rung; RUNGS]);
 
 impl Way {
-    /// As `setup` allows, at a forecast of `quantile`; `None` where it fixes what holds.
+    /// As `setup` allows, at a forecast of `quantile`; `None` where it fixes what holds, or where targets
+    /// of the user's own, which have no margin, say what a replica carries.
     pub(super) fn of(setup: &Setup, quantile: f64) -> Option<Self> {
+        let Targets { request_rate, token_rate, .. } = setup.targets;
+        if setup.family != Family::Llm || request_rate.or(token_rate).is_some() {
+            return None;
+        }
         let least = match setup.forecast.thrift {
             Thrift::None => return None,
             Thrift::Margin => 1.0,

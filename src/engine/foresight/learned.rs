@@ -36,7 +36,7 @@ pub(super) struct Learned {
     holidays: BTreeSet<NaiveDate>,
 }
 
-/// A hundred kilobytes of numbers tell nobody anything.
+/// 75 kilobytes of numbers tell nobody anything.
 impl fmt::Debug for Learned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { unit, newest, .. } = self;

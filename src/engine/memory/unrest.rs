@@ -15,7 +15,7 @@ use crate::engine::units::Timestamp;
 const AT_ONCE: Duration = Duration::from_mins(1);
 /// Load has come back when at least so many replicas are missed. One is chance.
 const MISSED_MIN: u32 = 2;
-/// And a need has fallen by so many: of two whole ones rounding may be nearly one.
+/// And a need has fallen when by so many. One is chance, too.
 const FALL_MIN: u32 = 2;
 /// Both of all replicas this part, or more.
 const NOTABLE_PART: u32 = 5;
@@ -52,6 +52,7 @@ impl Unrest {
     /// Notes the need of a tick: `up` certainly, `down` where nothing may be missed. What comes back
     /// later than `soon` was worth going down for.
     pub fn note(&mut self, now: Timestamp, (up, down): (u32, u32), soon: Duration) {
+        self.since.get_or_insert(now);
         self.needs.retain(|(at, _)| now.since(*at) < AT_ONCE);
         while self.needs.back().is_some_and(|(_, earlier)| *earlier <= down) {
             self.needs.pop_back();
@@ -123,6 +124,18 @@ mod tests {
         check("a quarter of an hour later", &[(0, 4), (600, 1), (1575, 4)], 1800, false);
         check("just before", &[(0, 4), (600, 1), (1530, 4)], 1800, true);
         check("more than an hour ago", &[(0, 4), (600, 1), (900, 4)], 1545 + 3600, false);
+    }
+
+    /// What an older version stored knows a window and no unrest.
+    #[test]
+    fn a_memory_without_it_begins_with_the_next_need() {
+        let at = |seconds: i64| Timestamp::from_unix_ms(seconds * 1000);
+        let mut unrest = Unrest::default();
+        for tick in 0..=60 {
+            unrest.note(at(15 * tick), (4, 4), SOON);
+        }
+        assert!(unrest.expected(at(885), SOON));
+        assert!(!unrest.expected(at(900), SOON));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The down-window: nothing goes below the largest need of the last W, and nothing goes down before
+//! The down-window: nothing goes below the largest need of the last W, or of half of it after a fall where
+//! load is not expected back, and nothing goes down before
 //! there is a full W of data since the start or the last gap.
 //!
 //! An empty window after a restart would cut a fleet on its first tick, so it is seeded with the
@@ -30,9 +31,9 @@ pub struct DownWindow {
     since: Option<Timestamp>,
     /// The last tick with data.
     last: Option<Timestamp>,
-    /// When steps down were last begun to be counted.
+    /// The last step down.
     stepped: Option<Timestamp>,
-    /// Replicas wanted then.
+    /// Replicas wanted before the first of those that followed one another within a minute.
     #[serde(default)]
     stepped_from: u32,
 }
@@ -88,11 +89,10 @@ impl DownWindow {
         if counted { self.stepped_from.max(wanted) } else { wanted }
     }
 
-    /// Notes a step down from `wanted`: those of a `span` are counted together.
+    /// Notes a step down from `wanted`: those that follow one another within `span` are counted together.
     pub fn step(&mut self, now: Timestamp, wanted: u32, span: Duration) {
-        let begun = self.stepped.filter(|at| *at <= now && now.since(*at) < span);
         self.stepped_from = self.steps_from(now, wanted, span);
-        self.stepped = begun.or(Some(now));
+        self.stepped = Some(now);
     }
 }
 

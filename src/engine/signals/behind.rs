@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::observation::{Observation, Role, RoleSeries};
+use crate::engine::observation::{Observation, Role};
 use crate::engine::series::Series;
 use crate::engine::signals::pod::{PodReading, combine, trust};
 use crate::engine::signals::totals::{Total, Totals};
@@ -43,17 +43,20 @@ fn others(role: Role, (_, serving): Pods<'_>, due: Timestamp) -> f64 {
 
 /// What all of them held at `then`.
 fn held(role: Role, (observation, serving): Pods<'_>, then: Timestamp) -> f64 {
-    let value = |series: &Series| {
-        let begins = series.samples().first()?.at;
-        // Who was not there yet held nothing.
-        if begins > then { Some(0.0) } else { series.value_at(then) }
-    };
-    let of = |found: &RoleSeries| {
+    let of = |(name, reading): (&String, &PodReading)| {
+        let pod = observation.pods.get(name)?;
+        let found = pod.roles.get(&role)?;
+        // Who was not ready yet, or had a page without it, held nothing.
+        let was_none = pod.ready.is_some_and(|ready| ready > then)
+            || reading.oldest.is_some_and(|oldest| oldest <= then);
+        let value = |series: &Series| {
+            let begins = series.samples().first()?.at;
+            if begins > then && was_none { Some(0.0) } else { series.value_at(begins.max(then)) }
+        };
         let values: Vec<_> = trust(role, found, observation.at).iter().map(value).collect();
         combine(found.combine, &values)
     };
-    let pods = serving.keys().filter_map(|name| observation.pods.get(name)?.roles.get(&role));
-    pods.filter_map(of).sum()
+    serving.iter().filter_map(of).sum()
 }
 
 #[cfg(test)]

@@ -129,14 +129,20 @@ pub(super) fn coverage(setup: &Setup, memory: &Memory) -> Option<Coverage> {
 }
 
 /// `per_replica` turns the forecast's unit into replicas.
-pub(super) fn bands(setup: &Setup, memory: &Memory, per_replica: Option<f64>) -> Option<Bands> {
+pub(super) fn bands(
+    (setup, foreseen): (&Setup, Option<&Foreseen>),
+    memory: &Memory,
+    per_replica: Option<f64>,
+) -> Option<Bands> {
     let foresight = &memory.foresight;
     let (unit, note) = match foresight.unit()? {
         Unit::Requests => ("requests", "requests per second"),
         Unit::Work => ("work", "work per second in output tokens; ten prompt tokens count as one"),
         Unit::Replicas => ("replicas", "replicas"),
     };
-    let quantile = setup.forecast.quantile.min(0.99);
+    // The quantile in force, as the forecasts behind have it.
+    let asked = setup.forecast.quantile.min(0.99);
+    let quantile = foreseen.map_or(asked, |foreseen| foreseen.quantile);
     let from: Timestamp = foresight.newest_known()?.plus(Duration::from_mins(1));
     let replicas = |value: f64| per_replica.and_then(|per| share(value, per));
     let band = |(minutes, median, upper): (u32, f64, f64)| Band {

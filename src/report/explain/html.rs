@@ -106,7 +106,10 @@ fn cards(report: &Report) -> String {
         cards.push((count(foreseen.replicas), format!("forecast, {counts}")));
     }
     if let Some(coverage) = insight.and_then(|insight| insight.coverage) {
-        let text = format!("of forecasts sufficed, {:.0} % were to", coverage.quantile * 100.0);
+        let text = format!(
+            "of forecasts at p{0:.0} sufficed, {0:.0} % were to",
+            coverage.quantile * 100.0
+        );
         cards.push((format!("{:.1} %", coverage.share * 100.0), text));
     }
     let mut text = String::from("<ul class=\"cards\">\n");

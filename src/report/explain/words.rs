@@ -4,6 +4,7 @@
 //! without control characters; what each means is in docs/explain.md.
 
 use crate::engine::decision::{Short, State};
+use crate::engine::foresight::BUDGET;
 use crate::report::explain::data::{
     CapacityLine, Cause, Coverage, ForeseenLine, Insight, LeadLine, Stages, Standing, Told,
 };
@@ -173,12 +174,18 @@ fn forecast(foreseen: &ForeseenLine) -> String {
 
 /// What the forecast costs, and what pays for it.
 fn bill(foreseen: &ForeseenLine, adds: f64) -> String {
-    let added = format!("the forecast adds {:.1} % before margin gives way", adds.max(0.0) * 100.0);
+    let added = format!("the forecast adds {:.1} %", adds.max(0.0) * 100.0);
+    if adds <= BUDGET {
+        return format!("{added}: nothing gives way");
+    }
     if !foreseen.counts {
-        return added;
+        return format!("{added}, for which margin would give way if it counted");
     }
     let quantile = Short(foreseen.quantile * 100.0);
-    format!("{added}; in force are {:.0} % of a replica and p{quantile}", foreseen.headroom * 100.0)
+    format!(
+        "{added}, for which margin gives way: in force are {:.0} % of a replica and p{quantile}",
+        foreseen.headroom * 100.0
+    )
 }
 
 fn trust(standing: &Standing, foreseen: &ForeseenLine) -> String {

@@ -44,6 +44,7 @@ pub(super) const PRESCALE_AUTO: Policy = Policy {
              behaviour it ships",
     simplifications: &[
         "it learns from the run alone: no history before its first minute",
+        "at the knob's default it is as it comes, and margin gives way as the bill asks; at any other setting what is set holds",
         "the default tick of 15 s",
     ],
     knob: Some(HEADROOM),
