@@ -24,7 +24,7 @@ fn on_the_ramp(policy: &str, ramp: &'static str) -> (f64, f64) {
 
 #[test]
 fn on_the_published_ramp_it_serves_more_with_fewer_replicas() {
-    // Measured: 97.2 at 5.29, 94.4 at 6.10, 99.0 at 5.38; even: 99.1 at 5.15, 92.5 at 6.02, 99.1 at 4.79.
+    // Measured: 97.2 at 5.30, 94.4 at 6.10, 99.0 at 5.38; even: 99.1 at 5.17, 92.5 at 6.02, 99.1 at 4.79.
     for ramp in ["llm-d-ramp", "llm-d-ramp-even"] {
         let [ours, slo_aware, oracle] =
             ["prescale-reactive", "slo-aware", "oracle"].map(|policy| on_the_ramp(policy, ramp));
