@@ -76,8 +76,9 @@ mod tests {
 
     const SCRAPE: Duration = Duration::from_secs(15);
 
-    /// Queues of pods as (seconds ago, requests); what is certainly there, and at most.
-    fn check(what: &str, pods: &[&[(u32, f64)]], expected: (f64, f64)) {
+    /// Queues of pods as (seconds ago, requests), which were ready five seconds before their first sample
+    /// if that is `known`; what is certainly there, and at most.
+    fn check_ready(known: bool, what: &str, pods: &[&[(u32, f64)]], expected: (f64, f64)) {
         let now = Timestamp::from_unix_ms(10_000_000);
         let mut observation = Observation::empty(now);
         for (idx, samples) in pods.iter().enumerate() {
@@ -88,6 +89,8 @@ mod tests {
             let series = vec![Series::new(samples.iter().map(sample).collect())];
             let found = RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series };
             let mut pod = PodObservation::new(Phase::Ready);
+            let first = samples.first().map(|(back, _)| Duration::from_secs((*back + 5).into()));
+            pod.ready = first.filter(|_| known).map(|back| now.minus(back));
             pod.roles.insert(Role::Waiting, found);
             observation.pods.insert(format!("pod-{idx}"), pod);
         }
@@ -106,6 +109,10 @@ mod tests {
         assert!(near, "{what}: {found:?}, not {expected:?}");
     }
 
+    fn check(what: &str, pods: &[&[(u32, f64)]], expected: (f64, f64)) {
+        check_ready(true, what, pods, expected);
+    }
+
     #[test]
     fn a_queue_that_moved_is_counted_once() {
         let stays: &[(u32, f64)] = &[(45, 10.0), (30, 10.0), (15, 10.0), (0, 10.0)];
@@ -113,6 +120,8 @@ mod tests {
         let behind: &[(u32, f64)] = &[(60, 30.0), (45, 30.0)];
         check("nothing moved", &[stays, behind], (40.0, 40.0));
         check("to a newborn", &[stays, behind, &[(15, 20.0), (0, 25.0)]], (40.0, 65.0));
+        let late: &[(u32, f64)] = &[(15, 20.0), (0, 25.0)];
+        check_ready(false, "to one that was not read before", &[stays, behind, late], (60.0, 65.0));
         let took: &[(u32, f64)] = &[(45, 10.0), (30, 20.0), (0, 35.0)];
         check("to an old one", &[took, behind], (40.0, 65.0));
         let grew: &[(u32, f64)] = &[(45, 10.0), (30, 40.0), (0, 70.0)];
