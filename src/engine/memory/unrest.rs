@@ -15,9 +15,11 @@ use crate::engine::units::Timestamp;
 const AT_ONCE: Duration = Duration::from_mins(1);
 /// Load has come back when at least so many replicas are missed. One is chance.
 const MISSED_MIN: u32 = 2;
-/// And a need has fallen when by so many. One is chance, too.
+/// And a need has fallen when by so many, and so many of ten: of ten replicas and more, two are chance in one
+/// run of ten at constant load.
 const FALL_MIN: u32 = 2;
-/// Both of all replicas this part, or more.
+const FALL_OF_TEN: u32 = 3;
+/// Of all replicas this part, or more.
 const NOTABLE_PART: u32 = 5;
 /// How long load that came back once is expected to do so again.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -39,7 +41,7 @@ pub struct Unrest {
 /// Whether the fall of a need by so many replicas of `all` is more than chance.
 #[must_use]
 pub fn is_fall(replicas: u32, all: u32) -> bool {
-    replicas >= FALL_MIN.max(all / NOTABLE_PART)
+    replicas >= FALL_MIN.max(all.saturating_mul(FALL_OF_TEN) / 10)
 }
 
 impl Unrest {
