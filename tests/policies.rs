@@ -20,7 +20,7 @@ const HEAD: &str = "# Policies\n\n\
     number that a sweep turns. Written by `UPDATE_GOLDEN=1 cargo test --test policies` from the table in\n\
     `src/engine/replay/policy.rs`.\n\n\
     All of them live in the same simulated world and see it as their metrics pipeline shows it: samples as old as they are\n\
-    scraped, at most five minutes, never the world itself. `static-peak`, `keda-queue-cron` and `oracle` know the trace\n\
+    scraped, at most five minutes, never the world itself. `static-peak`, `keda-queue-cron`, `nowcast` and `oracle` know the trace\n\
     beforehand, as their sections say. Every policy is kept within the limits of the run; where these allow no replica at\n\
     all, it sleeps and wakes as its source does. Policies are compared at equal attainment, over their sweeps, not at\n\
     their defaults.\n";

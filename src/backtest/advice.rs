@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::replay::score::{Moment, Score};
-use crate::report::backtest::{ALWAYS_ON, Backtest, CLAIRVOYANT, Entry};
+use crate::report::backtest::{ALWAYS_ON, Backtest, Entry, is_bound};
 
 /// Idle time from the last request to no replica at all: `idleAfter` (5 min), `cooldownPeriod` (60 s)
 /// and a minute of polling and draining.
@@ -26,7 +26,7 @@ fn subject(backtest: &Backtest) -> Option<&Entry> {
     let all = || backtest.policies.iter();
     all()
         .find(|entry| entry.name.starts_with("prescale-"))
-        .or_else(|| all().find(|entry| ![ALWAYS_ON, CLAIRVOYANT].contains(&entry.name.as_str())))
+        .or_else(|| all().find(|entry| !(entry.name == ALWAYS_ON || is_bound(&entry.name))))
 }
 
 /// Length of each step of a course, seconds.

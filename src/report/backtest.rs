@@ -17,4 +17,4 @@ mod page_data;
 mod sections;
 pub(crate) mod words;
 
-pub use data::{ALWAYS_ON, Backtest, CLAIRVOYANT, Entry, Point, Trace, World};
+pub use data::{ALWAYS_ON, Backtest, CLAIRVOYANT, Entry, Point, Trace, World, is_bound};

@@ -1,8 +1,8 @@
 //! The policies that can be compared: data, each with its source and what was simplified.
 //!
 //! Given a name, promises the policy; `entry` says what one is. A law reads only what it is shown,
-//! except static-peak, keda-queue-cron and oracle, which know the trace, and slo-aware, whose
-//! predictor knows what a replica carries of it.
+//! except static-peak, keda-queue-cron, nowcast and oracle, which know the trace, and slo-aware,
+//! whose predictor knows what a replica carries of it.
 
 mod ahpa;
 mod cron;
@@ -12,6 +12,7 @@ mod fixed;
 mod fixture;
 mod kedastral;
 mod knative;
+mod nowcast;
 mod oracle;
 mod prescale;
 mod query;
@@ -26,6 +27,7 @@ use crate::engine::replay::policy::ahpa::AHPA_LIKE;
 use crate::engine::replay::policy::fixed::STATIC_PEAK;
 use crate::engine::replay::policy::kedastral::KEDASTRAL_LIKE;
 use crate::engine::replay::policy::knative::KNATIVE_KPA;
+use crate::engine::replay::policy::nowcast::NOWCAST;
 use crate::engine::replay::policy::oracle::ORACLE;
 use crate::engine::replay::policy::prescale::{
     PRESCALE_AUTO, PRESCALE_PROACTIVE, PRESCALE_REACTIVE,
@@ -57,6 +59,7 @@ pub const POLICIES: &[Policy] = &[
     PRESCALE_REACTIVE,
     PRESCALE_AUTO,
     PRESCALE_PROACTIVE,
+    NOWCAST,
     ORACLE,
 ];
 
@@ -78,7 +81,7 @@ mod tests {
     #[test]
     fn names_are_found_and_unique() {
         let names: BTreeSet<&str> = POLICIES.iter().map(|policy| policy.name).collect();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 18);
         for policy in POLICIES {
             assert_eq!(find(policy.name).map(|found| found.about), Some(policy.about));
         }

@@ -3,7 +3,7 @@
 //! Given a [`Backtest`], promises sentences that follow from numbers in it, each naming them; none
 //! where nothing follows. Whether they are shown is left to the caller, who puts them into it.
 
-use crate::report::backtest::data::{Backtest, CLAIRVOYANT, Entry, Point};
+use crate::report::backtest::data::{Backtest, CLAIRVOYANT, Entry, Point, is_bound};
 use crate::report::backtest::figures::{Figures, Need, all, always_on, best, figures, need};
 use crate::report::backtest::words::{counted, measured, number, setting, share, time};
 
@@ -60,7 +60,7 @@ fn equal(backtest: &Backtest) -> Option<String> {
         Need::Interpolated(hours) | Need::AtMost(hours) => Some(hours),
         Need::Never => None,
     };
-    let choices = backtest.policies.iter().filter(|entry| entry.name != CLAIRVOYANT);
+    let choices = backtest.policies.iter().filter(|entry| !is_bound(&entry.name));
     let needs = choices.filter_map(|entry| Some((&entry.name, needed(&entry.name)?)));
     let (name, hours) = needs.min_by(|a, b| a.1.total_cmp(&b.1))?;
     let other = needed(best)?;

@@ -10,8 +10,16 @@ use crate::engine::replay::score::{Moment, Score};
 /// The policy that never scales: what is saved is saved against it.
 pub const ALWAYS_ON: &str = "static-peak";
 
-/// The policy that knows the future: a bound, never a choice.
+/// The policy that knows the future.
 pub const CLAIRVOYANT: &str = "oracle";
+
+/// The policy that knows the present and nothing else.
+const NOWCAST: &str = "nowcast";
+
+/// Whether the policy of this name is a bound, never a choice.
+pub fn is_bound(name: &str) -> bool {
+    [CLAIRVOYANT, NOWCAST].contains(&name)
+}
 
 /// Everything that is told of a backtest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 //! `None`. How numbers are written is left to the formats.
 
 use crate::engine::replay::score::Score;
-use crate::report::backtest::data::{ALWAYS_ON, Backtest, CLAIRVOYANT, Entry, Point, World};
+use crate::report::backtest::data::{ALWAYS_ON, Backtest, Entry, Point, World, is_bound};
 
 /// A figure over the seeds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,18 +132,18 @@ pub fn coordinates(point: &Point) -> (f64, f64) {
     (point.slo_attainment, point.gpu_hours)
 }
 
-/// The sweep's Pareto front, over all policies but the clairvoyant.
+/// The sweep's Pareto front, over all policies but the bounds.
 #[must_use]
 pub fn sweep_front(sweep: &[Point]) -> Vec<bool> {
     let choice = |point: &Point| match point.name.as_str() {
-        CLAIRVOYANT => (f64::NAN, f64::NAN),
+        name if is_bound(name) => (f64::NAN, f64::NAN),
         _ => coordinates(point),
     };
     front(&sweep.iter().map(choice).collect::<Vec<_>>())
 }
 
 /// The policy that is the best trade-off: the cheapest that attains the target, or the one that
-/// comes nearest. The clairvoyant is no choice.
+/// comes nearest. A bound is no choice.
 #[must_use]
 pub fn best(backtest: &Backtest) -> Option<usize> {
     let target = backtest.world.slo_target;
@@ -151,7 +151,7 @@ pub fn best(backtest: &Backtest) -> Option<usize> {
     let choices = backtest.policies.iter().zip(&figures).enumerate().filter_map(|(idx, row)| {
         let (entry, figures) = row;
         let (attainment, hours) = (figures.slo_attainment?.mean, figures.gpu_hours?.mean);
-        (entry.name != CLAIRVOYANT).then_some((idx, attainment, hours))
+        (!is_bound(&entry.name)).then_some((idx, attainment, hours))
     });
     choices
         .min_by(|(_, attained_a, hours_a), (_, attained_b, hours_b)| {
