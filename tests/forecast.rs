@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test fail the test")]
 
+#[path = "forecast/begun.rs"]
+mod begun;
 #[path = "forecast/calendar.rs"]
 mod calendar;
 #[path = "forecast/calibrated.rs"]

@@ -23,6 +23,8 @@ mod kill;
 mod many;
 #[path = "store/process.rs"]
 mod process;
+#[path = "store/renewed.rs"]
+mod renewed;
 #[path = "store/restart.rs"]
 mod restart;
 #[path = "store/world.rs"]

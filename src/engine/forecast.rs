@@ -126,9 +126,14 @@ impl Forecaster {
         if self.newest.is_some_and(|newest| step <= newest) {
             return;
         }
+        if self.newest.is_none() {
+            self.past.begin(step);
+        }
         let missed = self.newest.map_or(0, |newest| step - newest - 1);
         // After a week of gaps nothing is left that another gap could change.
-        for _ in 0..missed.min(i64::try_from((DAYS + 1) * self.past.day()).unwrap_or(i64::MAX)) {
+        let kept = missed.min(i64::try_from((DAYS + 1) * self.past.day()).unwrap_or(i64::MAX));
+        self.past.skip(missed - kept);
+        for _ in 0..kept {
             self.push(None);
         }
         self.newest = Some(step);
@@ -154,7 +159,7 @@ impl Forecaster {
 
     fn forecast(&mut self, step: i64) {
         self.look_back(step);
-        let knows_days = self.past.steps() > self.past.day() as u64;
+        let knows_days = self.past.values() > self.past.day() as u64;
         let place = self.local.place(self.instant(step));
         let usual = self.season.usual(place).filter(|_| knows_days);
         let now = Now::new(&self.past, &self.days_back, usual);

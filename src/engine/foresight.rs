@@ -102,10 +102,16 @@ impl Foresight {
     }
 
     /// Forgets what was learned for what `taught` knows, and for the minutes `since`, which came
-    /// while it was being taught.
+    /// while it was being taught; but never for less, as of a store that lost what it had.
     pub fn take_over(&mut self, setup: &Setup, taught: Self, since: &[Minute]) {
-        self.learned = taught.learned;
-        self.learn(setup, since);
+        let stage = |of: &Self| {
+            let learned = of.learned.as_ref().filter(|learned| learned.is_for(&setup.forecast))?;
+            Some(learned.forecaster.stage())
+        };
+        if stage(&taught) >= stage(self) {
+            self.learned = taught.learned;
+            self.learn(setup, since);
+        }
     }
 
     /// Whether it knows days as `setup` counts them, up to a quarter of an hour before `now`: then no

@@ -3,6 +3,10 @@
 //! Beside the ticks, which go on without a forecast meanwhile. Minutes that ticks measure in that time
 //! are added at the end, so that nothing is lost and nothing counts twice. What was fetched is stored
 //! as it comes: after a restart only the rest is asked for.
+//!
+//! Once a day, where minutes are stored, it learns them afresh from a later midnight on: nothing before the
+//! history has a say, however long the process has been running. So processes that began on different days
+//! come to say the same, to the bit, once their histories hold the same minutes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,11 +31,24 @@ pub(crate) const LEARNING_MAX: usize = 1;
 
 const DAY_MS: i64 = 86_400_000;
 
+/// How often it is looked whether there was a midnight.
+const LOOK: Duration = Duration::from_mins(10);
+
+/// Scalers learn afresh in the first hours of a day, each at a time of its own: ten thousand at once would
+/// be half an hour of a core.
+const SPREAD: Duration = Duration::from_hours(6);
+
+/// Of at least so much: a shorter history is what to begin with, and who has lived longer knows a week, some
+/// hours of it unknown.
+const RENEWED_MIN: Duration = Duration::from_hours(14 * 24);
+
 /// Who teaches one scaler.
 #[derive(Debug)]
 pub(crate) struct Teacher {
     shared: Arc<Shared>,
     scaler: Arc<Scaler>,
+    /// It knows its days already, from a sibling.
+    taught: bool,
     /// What was fetched; what is stored is read when it is needed, or thousands of scalers that wait
     /// for their turn would hold a megabyte each.
     fetched: BTreeMap<Timestamp, Minute>,
@@ -47,22 +64,49 @@ struct Known {
 }
 
 impl Teacher {
-    /// A teacher, if the scaler forecasts and does not know its days already.
+    /// A teacher, if the scaler forecasts.
     pub(crate) fn of(shared: Arc<Shared>, scaler: Arc<Scaler>) -> Option<Self> {
         let setup = &scaler.spec.setup;
-        let now = scaler.clock().now();
-        let taught = scaler.memory().foresight.is_taught(setup, now);
-        if setup.strategy == Strategy::Reactive || taught {
+        if setup.strategy == Strategy::Reactive {
             return None;
         }
-        scaler.lessons().recent = Some(VecDeque::new());
-        Some(Self { shared, scaler, fetched: BTreeMap::new() })
+        let taught = scaler.memory().foresight.is_taught(setup, scaler.clock().now());
+        scaler.lessons().recent = (!taught).then(VecDeque::new);
+        Some(Self { shared, scaler, taught, fetched: BTreeMap::new() })
     }
 
-    /// Teaches what is stored, then what the datasource has.
+    /// Teaches the past, then every day again.
     pub(crate) async fn run(mut self) {
         let now = self.scaler.clock().now();
         let from = begins(now, self.scaler.spec.setup.forecast.history);
+        if !self.taught {
+            self.learn(now, from).await;
+            self.fetched = BTreeMap::new();
+        }
+        if self.shared.store.is_some() {
+            self.renew(from).await;
+        }
+    }
+
+    /// Teaches what is stored every day again, from a midnight later each time; never ends.
+    async fn renew(&self, mut from: Timestamp) {
+        let Scaler { namespace, name, hash8, .. } = &*self.scaler;
+        let late = spread([namespace, name, hash8]);
+        let history = self.scaler.spec.setup.forecast.history.max(RENEWED_MIN);
+        loop {
+            self.scaler.clock().sleep(LOOK).await;
+            let now = self.scaler.clock().now().minus(late);
+            if begins(now, history) > from {
+                from = begins(now, history);
+                self.scaler.lessons().recent = Some(VecDeque::new());
+                self.teach(from).await;
+                self.scaler.lessons().recent = None;
+            }
+        }
+    }
+
+    /// Teaches what is stored since `from`, then what the datasource has.
+    async fn learn(&mut self, now: Timestamp, from: Timestamp) {
         let mut known = self.teach(from).await;
         let mut whole = true;
         for cursor in wanted(from, now, known, self.complete().await) {
@@ -185,6 +229,16 @@ fn begins(now: Timestamp, history: Duration) -> Timestamp {
     Timestamp::from_unix_ms(from - from.rem_euclid(DAY_MS))
 }
 
+/// How long after a midnight the scaler of that name learns afresh: the same in every process.
+fn spread(names: [&str; 3]) -> Duration {
+    // FNV-1a.
+    let hash = names
+        .iter()
+        .flat_map(|name| name.bytes().chain([0]))
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    SPREAD.mul_f64(f64::from(hash) / f64::from(u32::MAX))
+}
+
 /// What to ask for: the time since the newest minute, and, unless everything before was there once, the
 /// time before the oldest.
 fn wanted(
@@ -208,7 +262,7 @@ pub(crate) const fn gate() -> Semaphore {
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY_MS, begins};
+    use super::{DAY_MS, SPREAD, begins, spread};
     use crate::engine::units::Timestamp;
 
     #[test]
@@ -220,5 +274,17 @@ mod tests {
         }
         assert_eq!(begins(at(20_001, 0), history), at(19_987, 0));
         assert_eq!(begins(at(20_000, 5), Duration::from_mins(1)), at(19_999, 0));
+    }
+
+    #[test]
+    fn scalers_learn_afresh_at_times_of_their_own() {
+        let mut late: Vec<Duration> =
+            (0..1000).map(|idx| spread(["ns", &format!("vllm-{idx}"), "0a1b2c3d"])).collect();
+        late.sort();
+        assert!(late.iter().all(|late| *late <= SPREAD), "{late:?}");
+        for quarter in 1..4 {
+            let even = SPREAD * quarter / 4;
+            assert!(late[250 * usize::try_from(quarter).unwrap()].abs_diff(even) < SPREAD / 20);
+        }
     }
 }

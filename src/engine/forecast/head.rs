@@ -150,7 +150,7 @@ impl Head {
 
     /// Learns from what has come with the newest step of `past`.
     pub(super) fn learn(&mut self, past: &Past) {
-        if self.naive.is_due()
+        if self.naive.is_due(past.steps())
             && let Some(before) = past.back(self.steps)
             && let Some(actual) = self.actual(past)
         {
@@ -161,9 +161,15 @@ impl Head {
             if waiting.is_due_now(newest)
                 && let Some(actual) = self.actual(past)
             {
-                self.learn_from(&waiting.claim(), actual);
+                self.learn_from(&waiting.claim(), actual, self.turn(newest));
             }
         }
+    }
+
+    /// Which of the regressions learns what was said of the step `due`.
+    fn turn(&self, due: u64) -> usize {
+        let from = due.saturating_sub(self.steps as u64);
+        usize::from((from / self.stride as u64).is_multiple_of(2))
     }
 
     /// What came of the horizon that ends at the newest step.
@@ -182,12 +188,11 @@ impl Head {
         }
     }
 
-    fn learn_from(&mut self, claim: &Claim, actual: f32) {
+    fn learn_from(&mut self, claim: &Claim, actual: f32, turn: usize) {
         self.seen = self.seen.saturating_add(1);
         self.learn_losses(claim, actual);
         let Scene { newest, mean, scale, .. } = claim.scene;
         let moved = ((actual - newest) / scale).clamp(-FAR, FAR);
-        let turn = usize::from(self.seen.is_multiple_of(2));
         self.regressions[turn].learn(&claim.features, moved);
         self.scale.learn((actual - mean).abs(), usize::from(claim.hour));
         self.learn_quantiles(&claim.scene, actual);

@@ -21,7 +21,6 @@ pub(super) struct Naive {
     next: usize,
     /// One of so many errors is taken.
     stride: usize,
-    skipped: usize,
     /// So many errors make a day.
     day: usize,
     margins: [f32; 4],
@@ -29,17 +28,13 @@ pub(super) struct Naive {
 
 impl Naive {
     pub(super) const fn new(day: usize) -> Self {
-        Self { errors: Vec::new(), next: 0, stride: 1, skipped: 0, day, margins: [0.0; 4] }
+        Self { errors: Vec::new(), next: 0, stride: 1, day, margins: [0.0; 4] }
     }
 
-    /// Whether it takes the error of this step: what it would not take need not be worked out.
-    pub(super) fn is_due(&mut self) -> bool {
-        self.skipped += 1;
-        if self.skipped < self.stride {
-            return false;
-        }
-        self.skipped = 0;
-        true
+    /// Whether it takes the error of this step, counted from the epoch: what it would not take need not be
+    /// worked out.
+    pub(super) const fn is_due(&self, step: u64) -> bool {
+        step.is_multiple_of(self.stride as u64)
     }
 
     /// Takes an error that was due: what came less the value that was the newest.
@@ -112,8 +107,8 @@ fn rank(count: usize, tau: f32) -> usize {
 mod tests {
     use super::Naive;
 
-    fn learn(naive: &mut Naive, error: f32) {
-        if naive.is_due() {
+    fn learn(naive: &mut Naive, step: u64, error: f32) {
+        if naive.is_due(step) {
             naive.learn(error);
         }
     }
@@ -126,12 +121,12 @@ mod tests {
     fn margins_are_order_statistics() {
         let mut naive = Naive::new(1440);
         check(&naive, [0.0; 4]);
-        for error in [3.0, 1.0, 2.0] {
-            learn(&mut naive, error);
+        for (step, error) in (0..).zip([3.0, 1.0, 2.0]) {
+            learn(&mut naive, step, error);
         }
         check(&naive, [2.0, 3.0, 3.0, 3.0]);
         for error in 4_u8..=99 {
-            learn(&mut naive, f32::from(error));
+            learn(&mut naive, error.into(), error.into());
         }
         check(&naive, [50.0, 90.0, 95.0, 99.0]);
     }
@@ -139,11 +134,8 @@ mod tests {
     #[test]
     fn the_window_spans_a_day_and_no_more() {
         let mut naive = Naive::new(1440);
-        for _ in 0..3000 {
-            learn(&mut naive, 100.0);
-        }
-        for _ in 0..2000 {
-            learn(&mut naive, 1.0);
+        for step in 0..5000 {
+            learn(&mut naive, step, if step < 3000 { 100.0 } else { 1.0 });
         }
         assert_eq!((naive.stride, naive.errors.len()), (16, 120));
         check(&naive, [1.0; 4]);

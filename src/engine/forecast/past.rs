@@ -52,7 +52,8 @@ pub(super) struct Past {
     days: Days,
     /// Where the newest step's value is.
     newest_at: usize,
-    /// Steps seen, gaps included.
+    /// Steps since the epoch: what is done at every n-th step, and where a block of days ends, does not
+    /// depend on where a series began.
     steps: u64,
     /// Values seen.
     values: u64,
@@ -79,6 +80,16 @@ impl Past {
             low: 0.0,
             high: 0.0,
         }
+    }
+
+    /// Begins with the step of that number since the epoch.
+    pub(super) fn begin(&mut self, step: i64) {
+        self.steps = u64::try_from(step).unwrap_or(0);
+    }
+
+    /// Leaves out so many steps, after which nothing is left that another gap could change.
+    pub(super) fn skip(&mut self, steps: i64) {
+        self.steps += u64::try_from(steps).unwrap_or(0);
     }
 
     /// `value`, or what of it can be believed: a hundred times the demand of the last day is a
@@ -159,7 +170,7 @@ impl Past {
         self.day
     }
 
-    /// Steps seen, gaps included.
+    /// Steps since the epoch, up to and with the newest one.
     pub(super) const fn steps(&self) -> u64 {
         self.steps
     }
