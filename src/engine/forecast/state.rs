@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 /// Of the layout; to be raised with every change of a field.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Bytes of the digest that are kept: enough against chance, and nobody is kept out by it.
 const CHECKSUM: usize = 8;
 
