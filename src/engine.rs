@@ -5,6 +5,7 @@
 //! each other: a module uses those above it only.
 
 pub mod numeric;
+pub mod rough;
 pub mod units;
 
 pub mod series;

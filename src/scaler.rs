@@ -318,7 +318,8 @@ impl Registry {
         let ending = self.ending.clone();
         let taught = async move {
             if let Some(teacher) = teacher {
-                teacher.run().await;
+                // In a place of its own, which is given back: inside, it would be as large for life.
+                Box::pin(teacher.run()).await;
             }
             std::future::pending::<()>().await;
         };

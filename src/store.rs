@@ -103,7 +103,8 @@ impl Store {
 
     /// Keeps what a tick left behind; of one trigger, the latest. Takes a lock and nothing else.
     pub fn save(&self, key: Key, memory: Memory, decision: Arc<Decision>) {
-        let room = self.shared.queue.put(|batch| batch.save(key, State { memory, decision }));
+        let state = Box::new(State { memory, decision });
+        let room = self.shared.queue.put(|batch| batch.save(key, state));
         self.shared.metrics.failed(u64::from(!room));
     }
 

@@ -1,9 +1,15 @@
-//! What many forecasts cost in one process. Ignored: `cargo test --release --test fleet -- --ignored
-//! --nocapture`, with the number of scalers in `PRESCALE_FLEET` (1 000 by default).
+//! What many scalers that forecast cost in one process, and a Prometheus beside it. Ignored: `cargo test
+//! --release --test fleet -- --ignored --nocapture --test-threads 1`, with the number of scalers in
+//! `PRESCALE_FLEET` (1 000 by default), and the name of one of them where figures count.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its figures stand in docs")]
 
+#[expect(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/program.rs"]
+mod program;
+#[path = "fleet/queries.rs"]
+mod queries;
 #[path = "fleet/server.rs"]
 mod server;
 
@@ -22,8 +28,8 @@ use prescale::spec::{Limits, parse};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const LEAD: Duration = Duration::from_mins(4);
-/// After eight days every part of a forecaster has its full size.
-const DAYS: i64 = 9;
+/// After eight days every part of a forecaster has its full size, and after sixteen when it usually wakes.
+const DAYS: i64 = 17;
 
 fn setup() -> Setup {
     parse("team-a", "llama", &BTreeMap::new(), &Limits::default()).unwrap().setup
@@ -98,4 +104,16 @@ async fn many_scalers_with_forecasts_in_a_whole_server() {
         .map(|number| Minute { at: Timestamp::from_unix_ms(number * 60_000), ..minute(number) });
     let taught = Foresight::of(&setup, LEAD, &days.collect::<Vec<_>>());
     server::measure(count, &setup, &taught).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of some minutes"]
+async fn many_scalers_query_a_prometheus_each_of_its_own_workload() {
+    queries::measure(asked(), asked()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement of some minutes"]
+async fn many_scalers_query_a_prometheus_of_ten_workloads() {
+    queries::measure(asked(), 10).await;
 }

@@ -8,6 +8,7 @@ mod hostile;
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/http.rs"]
 mod http;
+#[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/program.rs"]
 mod program;
 #[path = "threats/surface.rs"]

@@ -19,7 +19,6 @@ mod past;
 mod quantiles;
 mod regression;
 mod rhythm;
-mod rough;
 mod scale;
 mod season;
 mod state;

@@ -114,6 +114,11 @@ impl Foresight {
         }
     }
 
+    /// Forgets what was learned; what was said stands.
+    pub(super) fn forget(&mut self) {
+        self.learned = None;
+    }
+
     /// Whether it knows days as `setup` counts them, up to a quarter of an hour before `now`: then no
     /// history has to be read again.
     #[must_use]

@@ -62,6 +62,14 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What is stored: all but what the forecast learned, which is rebuilt from minutes. While a disk does
+    /// not answer, what waits for it must not keep a second forecaster of each workload.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.foresight.forget();
+        self
+    }
+
     /// What is still worth something after a long time without ticks: what was learned. What was
     /// decided is not: a fleet must not grow to what it needed last week. That nothing was wanted
     /// stays, because sleeping on is what an outage may never change.

@@ -1,10 +1,10 @@
 //! The last 24 hours of one scaler, five minutes at a time, and what shaped its decisions.
 //!
 //! Written by the tick: what was foreseen for the decision, the decision, and the minute that ended.
-//! Promises bounded memory ([`SLOTS`] points of 28 bytes and a day of counts, 10 KB) whatever the clock does.
+//! Promises memory of 7 KB ([`SLOTS`] points of 18 bytes and a day of counts) from the first tick on, whatever
+//! the clock does.
 //! It is for the eye only: nothing is decided from it, and it begins anew with the process.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::engine::arrived::Minute;
@@ -13,6 +13,7 @@ use crate::engine::decision::{Decision, Foreseen, Stage, State, TermKind, Verdic
 use crate::engine::foresight::{Foresight, Unit};
 use crate::engine::numeric::{replicas_ceil, share};
 use crate::engine::observation::Observation;
+use crate::engine::rough::Rough;
 use crate::engine::setup::Setup;
 use crate::engine::units::{Replicas, Timestamp};
 use crate::report::explain::{CAUSES, Cause, Course as Shown, Moment, Past, cause};
@@ -23,36 +24,36 @@ const SLOT_MS: i64 = 300_000;
 const PAST: usize = 288;
 /// The longest horizon of a forecast, ninety minutes, and the slot it ends in.
 const FUTURE: usize = 19;
-/// Slots at most.
+/// Slots at most, and as they are counted.
 const SLOTS: usize = PAST + FUTURE;
-/// Slots that are made room for at once: an hour, so that a young scaler stays small.
-const GROWTH: usize = 12;
-/// Hours of counts.
+const SLOTS_KEPT: i64 = 307;
+/// Hours of counts, and as they are counted.
 const HOURS: usize = 24;
+const HOURS_KEPT: i64 = 24;
 
-/// A number for the eye; not a number where it is not known, so that a point stays small.
+/// A number for the eye, within a 256th; negative where it is not known, so that a point stays small.
 #[derive(Debug, Clone, Copy)]
-struct Value(f32);
+struct Value(Rough);
 
 /// A number of replicas below 65535, which stands for not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Count(u16);
 
 impl Value {
-    const NONE: Self = Self(f32::NAN);
+    const NONE: Self = Self(Rough::of(-1.0));
 
     fn raise(&mut self, value: Option<f64>) {
         let Some(value) = value.filter(|value| value.is_finite()) else { return };
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "six digits are more than a chart shows"
+            reason = "three digits are more than a chart shows"
         )]
         let value = value.clamp(0.0, f64::from(u32::MAX)) as f32;
-        self.0 = self.0.max(value);
+        self.0 = Rough::of(self.0.get().max(value));
     }
 
     fn get(self) -> Option<f64> {
-        (!self.0.is_nan()).then(|| f64::from(self.0))
+        Some(self.0.get()).filter(|value| *value >= 0.0).map(f64::from)
     }
 }
 
@@ -118,8 +119,23 @@ impl Point {
     }
 }
 
-/// Seconds of one hour in which each kind of reason applied.
+/// An hour since the epoch, and seconds of it in which each kind of reason applied.
 type Hour = (i64, [u16; CAUSES.len()]);
+/// Long ago, and nothing applied.
+const NO_HOUR: Hour = (i64::MIN, [0; CAUSES.len()]);
+
+/// A day of points and of counts, in one place: allocators round two up by more.
+#[derive(Debug, Clone)]
+struct Day {
+    /// Each at its slot modulo their number.
+    points: [Point; SLOTS],
+    /// Each at its hour modulo their number.
+    hours: [Hour; HOURS],
+}
+
+impl Day {
+    const NOTHING: Self = Self { points: [Point::NONE; SLOTS], hours: [NO_HOUR; HOURS] };
+}
 
 /// What one tick leaves.
 #[derive(Debug, Clone, Copy)]
@@ -139,10 +155,11 @@ pub(crate) struct Ticked<'a> {
 /// The course.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Course {
-    /// The slot of the first point, in slots since the epoch.
+    /// The slot of the first point, in slots since the epoch, and how many there are.
     first: i64,
-    points: VecDeque<Point>,
-    hours: VecDeque<Hour>,
+    count: i64,
+    /// `None` before the first tick.
+    day: Option<Box<Day>>,
     per_replica: Option<f64>,
 }
 
@@ -179,10 +196,14 @@ impl Course {
     pub(crate) fn shown(&self, now: Timestamp) -> Past {
         let (slot, hour) = (slot_of(now), hour_of(now));
         let oldest = slot.saturating_sub(i64::try_from(PAST).unwrap_or(i64::MAX));
-        let points = (self.first..).zip(&self.points).filter(|(at, _)| *at > oldest);
-        let points = points.map(|(at, point)| point.shown(at)).collect();
+        let slots = self.first.max(oldest.saturating_add(1))..self.first + self.count;
+        let day = self.day.as_deref();
+        let points = slots.filter_map(|slot| Some(day?.points[place(slot)].shown(slot))).collect();
         let mut seconds = [0_u32; CAUSES.len()];
-        let recent = self.hours.iter().filter(|(at, _)| hour - at < 24 && *at <= hour);
+        let recent = day
+            .into_iter()
+            .flat_map(|day| &day.hours)
+            .filter(|(at, _)| (hour - HOURS_KEPT + 1..=hour).contains(at));
         for (sum, more) in recent.flat_map(|(_, hour)| hour).enumerate() {
             seconds[sum % CAUSES.len()] += u32::from(*more);
         }
@@ -194,12 +215,6 @@ impl Course {
         let step_seconds = u32::try_from(SLOT_MS / 1000).unwrap_or(300);
         let course = Shown { step_seconds, points };
         Past { course, causes, per_replica: self.per_replica, history: None }
-    }
-
-    /// Bytes on the heap.
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Point>() + self.hours.capacity() * size_of::<Hour>()
     }
 
     /// What is forecast now, put where it comes due.
@@ -218,42 +233,30 @@ impl Course {
 
     /// The point of a slot, made where it is new; `None` where it is too old to be kept.
     fn point(&mut self, slot: i64) -> Option<&mut Point> {
-        let newest = self.first + i64::try_from(self.points.len()).unwrap_or(0) - 1;
-        let room = i64::try_from(SLOTS).unwrap_or(i64::MAX);
-        if self.points.is_empty() || slot - newest >= room || self.first - slot >= room {
-            self.points.clear();
-            self.first = slot;
+        let newest = self.first + self.count - 1;
+        if self.count == 0 || slot - newest >= SLOTS_KEPT || self.first - slot >= SLOTS_KEPT {
+            (self.first, self.count) = (slot, 0);
         }
-        let idx = usize::try_from(slot - self.first).ok()?;
-        while self.points.len() <= idx {
-            if self.points.len() == SLOTS {
-                self.points.pop_front();
-                self.first += 1;
-                return self.point(slot);
-            }
-            if self.points.len() == self.points.capacity() {
-                self.points.reserve_exact(GROWTH.min(SLOTS - self.points.len()));
-            }
-            self.points.push_back(Point::NONE);
+        let day = self.day.get_or_insert_with(|| Box::new(Day::NOTHING));
+        while self.first + self.count <= slot {
+            day.points[place(self.first + self.count)] = Point::NONE;
+            let full = self.count == SLOTS_KEPT;
+            (self.first, self.count) =
+                if full { (self.first + 1, self.count) } else { (self.first, self.count + 1) };
         }
-        self.points.get_mut(idx)
+        (slot >= self.first).then(|| &mut day.points[place(slot)])
     }
 
     /// Counts the time of a tick for each kind of reason once.
     fn count(&mut self, decision: &Decision, tick: Duration) {
         let hour = hour_of(decision.at);
-        if self.hours.back().is_none_or(|(newest, _)| *newest != hour) {
-            // A clock that was set back must not leave hours that never end.
-            self.hours.retain(|(at, _)| *at < hour);
-            while self.hours.len() >= HOURS {
-                self.hours.pop_front();
-            }
-            if self.hours.len() == self.hours.capacity() {
-                self.hours.reserve_exact(1);
-            }
-            self.hours.push_back((hour, [0; CAUSES.len()]));
+        let Day { hours, .. } = &mut **self.day.get_or_insert_with(|| Box::new(Day::NOTHING));
+        // A clock that was set back must not leave hours that count twice.
+        hours.iter_mut().filter(|(at, _)| *at > hour).for_each(|it| *it = NO_HOUR);
+        let (at, counts) = &mut hours[usize::try_from(hour.rem_euclid(HOURS_KEPT)).unwrap_or(0)];
+        if *at != hour {
+            (*at, *counts) = (hour, NO_HOUR.1);
         }
-        let Some((_, counts)) = self.hours.back_mut() else { return };
         let length = u16::try_from(tick.as_secs()).unwrap_or(u16::MAX);
         let mut applied = [false; CAUSES.len()];
         decision.reasons.iter().for_each(|reason| applied[cause(reason)] = true);
@@ -261,6 +264,11 @@ impl Course {
             *count = count.saturating_add(length).min(3600);
         }
     }
+}
+
+/// Where the point of a slot is.
+fn place(slot: i64) -> usize {
+    usize::try_from(slot.rem_euclid(SLOTS_KEPT)).unwrap_or(0)
 }
 
 fn slot_of(at: Timestamp) -> i64 {
@@ -348,7 +356,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{Course, HOURS, Point, SLOTS, Ticked};
+    use super::{Course, Day, HOURS, HOURS_KEPT, Point, SLOTS, SLOTS_KEPT, Ticked};
     use crate::engine::arrived::Minute;
     use crate::engine::decision::{
         Decision, Foreseen, Reason, Rival, Stage, State, Term, TermKind, Trust, Verdict,
@@ -448,9 +456,8 @@ mod tests {
         for minute in 0..3 * 1440 {
             note(&mut course, &setup, &decision(minute, 3));
         }
-        assert_eq!(size_of::<Point>(), 28);
-        assert!(course.points.len() <= SLOTS && course.hours.len() <= HOURS);
-        assert!(course.bytes() <= 10_500, "{}", course.bytes());
+        assert_eq!((size_of::<Point>(), size_of::<Day>()), (18, 7064));
+        assert_eq!([SLOTS_KEPT, HOURS_KEPT].map(usize::try_from), [Ok(SLOTS), Ok(HOURS)]);
         let points = course.shown(at(3 * 1440 - 1)).course.points;
         assert_eq!(points.len(), 288);
         assert!(points.iter().all(|it| it.wanted == Some(3) && it.reactive == Some(5)));
@@ -525,7 +532,7 @@ mod tests {
         assert!((demand - 4.0).abs() < 1e-6, "{demand}");
         let claim = points.iter().find(|it| it.forecast.is_some()).unwrap();
         assert_eq!(claim.at_ms, 130 * MINUTE, "the slot of 121 + 10 minutes");
-        assert!((claim.forecast.unwrap() - work / 2.0).abs() < 1e-5);
-        assert!(claim.median.unwrap() <= claim.forecast.unwrap() + 1e-5);
+        assert!((claim.forecast.unwrap() / (work / 2.0) - 1.0).abs() < 1.0 / 256.0);
+        assert!(claim.median.unwrap() <= claim.forecast.unwrap());
     }
 }

@@ -218,7 +218,7 @@ impl Desk<'_> {
     fn keep(&self, decision: &Arc<Decision>, wakes: bool) {
         if let Some(store) = &self.shared.store {
             let key = keep::key(self.scaler.key(), &self.scaler.spec);
-            store.save(key, self.scaler.memory(), Arc::clone(decision));
+            store.save(key, self.scaler.memory().kept(), Arc::clone(decision));
             if wakes {
                 store.hurry();
             }

@@ -26,7 +26,8 @@ pub(super) struct State {
 /// Rows by whom they belong to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Batch {
-    pub(super) states: BTreeMap<Key, State>,
+    /// A state is a kilobyte and more, and a third of the places of a tree are empty.
+    pub(super) states: BTreeMap<Key, Box<State>>,
     pub(super) minutes: BTreeMap<Identity, BTreeMap<Timestamp, Minute>>,
     pub(super) cursors: BTreeMap<Identity, Timestamp>,
     minutes_count: usize,
@@ -38,7 +39,7 @@ impl Batch {
     }
 
     /// Replaces what waits under `key`; says whether there was room.
-    pub(super) fn save(&mut self, key: Key, state: State) -> bool {
+    pub(super) fn save(&mut self, key: Key, state: Box<State>) -> bool {
         let room = self.states.len() < STATES_MAX || self.states.contains_key(&key);
         if room {
             self.states.insert(key, state);

@@ -49,8 +49,9 @@ pub(super) fn batch(connection: &mut Connection, batch: &Batch) -> rusqlite::Res
     let mut written = Written::default();
     for (key, state) in &batch.states {
         let id = id_for(&transaction, &key.identity)?;
-        written
-            .count(id.map(|id| write_state(&transaction, id, (key, state))).transpose()?.is_some());
+        written.count(
+            id.map(|id| write_state(&transaction, id, (key, &**state))).transpose()?.is_some(),
+        );
     }
     for (identity, minutes) in &batch.minutes {
         let id = id_for(&transaction, identity)?;

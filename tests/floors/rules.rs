@@ -15,6 +15,7 @@ pub(crate) type Tree = BTreeMap<String, String>;
 pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("engine::units", 1),
     ("engine::numeric", 1),
+    ("engine::rough", 1),
     ("engine::series", 2),
     ("engine::arrived", 2),
     ("engine::observation", 2),

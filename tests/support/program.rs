@@ -28,6 +28,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it with this configuration file, all of its own events logged as `format`.
     pub(crate) async fn start(config: &str, format: &str) -> Self {
+        Self::start_with(config, format, "trace").await
+    }
+
+    /// The same, with the events of this level and above; what it says when it is ready must be one.
+    pub(crate) async fn start_with(config: &str, format: &str, level: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, config).unwrap();
@@ -36,7 +41,7 @@ impl Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_prescale"))
             .args(["serve", "--config", &path])
             .args(listen)
-            .args(["--log-format", format, "--log-level", "trace"])
+            .args(["--log-format", format, "--log-level", level])
             .env_clear()
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -99,6 +104,15 @@ impl Program {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+    }
+
+    /// User and system time that it has taken, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let rest = text.rsplit_once(')').unwrap().1;
+        let ticks = rest.split_whitespace().skip(11).take(2);
+        // A hundred clock ticks a second, as Linux has had for ever.
+        ticks.map(|text| text.parse::<f64>().unwrap()).sum::<f64>() / 100.0
     }
 
     /// Everything that it shows of these objects of namespace `team-a`, the log included.

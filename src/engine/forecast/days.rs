@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// Steps of a block.
 pub(super) const BLOCK: usize = 64;
+/// Codes in one place: allocators round ten thousand up by an eighth, and these by nothing.
+const CHUNK: usize = 32 * BLOCK;
 /// The code of a gap, and the largest one of a value.
 const GAP: u8 = u8::MAX;
 const MOST: u8 = GAP - 1;
@@ -52,7 +54,8 @@ impl Range {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Days {
     ranges: Vec<Range>,
-    codes: Vec<u8>,
+    /// By chunks.
+    codes: Vec<Vec<u8>>,
     /// Where the next block goes.
     next: usize,
 }
@@ -61,8 +64,9 @@ impl Days {
     /// Room for at least so many steps, all of them gaps.
     pub(super) fn new(steps: usize) -> Self {
         let blocks = steps.div_ceil(BLOCK);
-        let (ranges, codes) = (vec![Range::NONE; blocks], vec![GAP; blocks * BLOCK]);
-        Self { ranges, codes, next: 0 }
+        let chunks = (0..blocks * BLOCK).step_by(CHUNK);
+        let chunk = |begin| vec![GAP; CHUNK.min(blocks * BLOCK - begin)];
+        Self { ranges: vec![Range::NONE; blocks], codes: chunks.map(chunk).collect(), next: 0 }
     }
 
     /// Takes the next block, the oldest value first.
@@ -70,7 +74,8 @@ impl Days {
         let Some(range) = self.ranges.get_mut(self.next) else { return };
         *range = Range::of(block);
         let begin = self.next * BLOCK;
-        for (code, value) in self.codes[begin..begin + BLOCK].iter_mut().zip(block) {
+        let chunk = &mut self.codes[begin / CHUNK];
+        for (code, value) in chunk[begin % CHUNK..][..BLOCK].iter_mut().zip(block) {
             *code = value.map_or(GAP, |value| range.code(value));
         }
         self.next = (self.next + 1) % self.ranges.len();
@@ -80,13 +85,13 @@ impl Days {
     /// and what is no longer kept.
     #[inline]
     pub(super) fn back(&self, steps: usize) -> Option<f32> {
-        let (end, all) = (self.next.wrapping_mul(BLOCK), self.codes.len());
+        let (end, all) = (self.next.wrapping_mul(BLOCK), self.ranges.len() * BLOCK);
         if steps >= all {
             return None;
         }
         let from = if steps < end { end } else { end.wrapping_add(all) };
         let place = from.wrapping_sub(steps).wrapping_sub(1);
-        let code = *self.codes.get(place)?;
+        let code = *self.codes.get(place / CHUNK)?.get(place % CHUNK)?;
         if code == GAP {
             return None;
         }

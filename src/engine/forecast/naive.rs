@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::forecast::quantiles::TAUS;
-use crate::engine::forecast::rough::Rough;
+use crate::engine::rough::Rough;
 
 /// Errors kept.
 const KEPT: usize = 120;

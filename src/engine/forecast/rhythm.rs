@@ -13,7 +13,6 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use crate::engine::forecast::local::{Local, SLOTS};
-use crate::engine::forecast::rough::Rough;
 use crate::engine::units::Timestamp;
 
 /// Days that vote.
@@ -34,23 +33,54 @@ const UNLIKE: f64 = 6.0;
 /// Days' worth of belief that nobody comes: one day alone does not make a habit.
 const DOUBT: f64 = 0.5;
 
-/// The largest demand of each slot of one day; negative where nothing is known.
+/// A demand in a byte, or that nothing is known: of four significant bits, within a sixteenth. For days are
+/// many, and what is usual is a mean over them. Larger where the demand is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Level(u8);
+
+impl Level {
+    const UNKNOWN: Self = Self(0);
+    const ZERO: Self = Self(1);
+    /// The least above zero, 2^-9 per second, is the code 2; every eighth is twice as much, up to 6.8 million.
+    const LEAST: u32 = 2;
+    const LEAST_BITS: u32 = (127 - 9) << 3;
+    /// Bits of an `f32` that are left out.
+    const LEFT_OUT: u32 = 20;
+
+    fn of(demand: f32) -> Self {
+        if demand <= 0.0 {
+            return Self::ZERO;
+        }
+        let nearest = demand.to_bits().saturating_add(1 << (Self::LEFT_OUT - 1)) >> Self::LEFT_OUT;
+        let code = nearest.saturating_sub(Self::LEAST_BITS).saturating_add(Self::LEAST);
+        Self(u8::try_from(code).unwrap_or(u8::MAX))
+    }
+
+    fn get(self) -> Option<f32> {
+        let bits = || (u32::from(self.0) - Self::LEAST + Self::LEAST_BITS) << Self::LEFT_OUT;
+        match self {
+            Self::UNKNOWN => None,
+            Self::ZERO => Some(0.0),
+            Self(_) => Some(f32::from_bits(bits())),
+        }
+    }
+}
+
+/// The largest demand of each slot of one day.
 #[derive(Debug, Clone, PartialEq)]
-struct Slots(Box<[Rough]>);
+struct Slots([Level; SLOTS]);
 
 impl Slots {
-    fn unknown() -> Self {
-        Self([Rough::of(-1.0); SLOTS].into())
-    }
+    const UNKNOWN: Self = Self([Level::UNKNOWN; SLOTS]);
 
     fn note(&mut self, slot: usize, demand: f32) {
         if let Some(most) = self.0.get_mut(slot) {
-            *most = Rough::of(most.get().max(demand));
+            *most = Level::of(demand).max(*most);
         }
     }
 
     fn at(&self, slot: usize) -> Option<f32> {
-        self.0.get(slot).map(|demand| demand.get()).filter(|demand| *demand >= 0.0)
+        self.0.get(slot).and_then(|level| level.get())
     }
 }
 
@@ -58,8 +88,9 @@ impl Slots {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rhythm {
     local: Local,
-    /// Days, the newest last; a day begins at 0:00 UTC.
-    days: std::collections::VecDeque<Slots>,
+    /// Days, the newest last; a day begins at 0:00 UTC. Each in a place of its own: as allocators round, one
+    /// for all would be a fifth larger than what it holds.
+    days: std::collections::VecDeque<Box<Slots>>,
     /// The newest day, since the epoch.
     newest: Option<i64>,
 }
@@ -82,19 +113,23 @@ impl Rhythm {
         let (day, slot) = place(at);
         let newest = *self.newest.get_or_insert(day);
         let ahead = day.saturating_sub(newest);
-        for _ in 0..ahead.clamp(0, KEPT_I64) {
-            self.days.push_back(Slots::unknown());
-        }
-        if self.days.is_empty() {
-            self.days.push_back(Slots::unknown());
+        let begun = i64::from(self.days.is_empty());
+        for _ in 0..ahead.clamp(begun, KEPT_I64) {
+            self.begin();
         }
         self.newest = Some(newest.max(day));
-        while self.days.len() > KEPT {
-            self.days.pop_front();
-        }
         if let Some(slots) = self.slots_mut(day) {
             slots.note(slot, demand);
         }
+    }
+
+    /// Begins a day. Room is made for one at a time: growing as usual would double it.
+    fn begin(&mut self) {
+        if self.days.len() == KEPT {
+            self.days.pop_front();
+        }
+        self.days.reserve_exact(1);
+        self.days.push_back(Box::new(Slots::UNKNOWN));
     }
 
     /// How likely demand comes within `span` after `at`, 0..=1; `None` while no day behind can tell.
@@ -127,9 +162,9 @@ impl Rhythm {
     pub fn rescale(&mut self, factor: f64) {
         #[expect(clippy::cast_possible_truncation, reason = "a float of less precision")]
         let factor = factor as f32;
-        // What is negative stays so: it is unknown.
-        let demands = self.days.iter_mut().flat_map(|day| &mut day.0);
-        demands.for_each(|demand| *demand = Rough::of(demand.get() * factor));
+        for level in self.days.iter_mut().flat_map(|day| &mut day.0) {
+            *level = level.get().map_or(Level::UNKNOWN, |demand| Level::of(demand * factor));
+        }
     }
 
     /// How long nothing usually comes after `at`, up to a day; `None` while no day behind can tell.
@@ -198,7 +233,7 @@ impl Rhythm {
     fn slots_mut(&mut self, day: i64) -> Option<&mut Slots> {
         let back = usize::try_from(self.newest?.checked_sub(day)?).ok()?;
         let idx = self.days.len().checked_sub(back + 1)?;
-        self.days.get_mut(idx)
+        self.days.get_mut(idx).map(|slots| &mut **slots)
     }
 }
 
@@ -227,7 +262,7 @@ mod tests {
 
     use chrono_tz::Tz;
 
-    use super::Rhythm;
+    use super::{Level, Rhythm};
     use crate::engine::units::Timestamp;
 
     /// 2026-01-05, a Monday, 0:00 UTC.
@@ -280,6 +315,24 @@ mod tests {
         }
         let lasts = rhythm.idle(at(8, 600)).unwrap().as_secs() / 60;
         assert!(lasts > 600, "{lasts} min");
+    }
+
+    #[test]
+    fn a_level_is_within_a_sixteenth_and_what_is_little_is_not_nothing() {
+        let mut demand = 0.002_f32;
+        while demand < 6.8e6 {
+            let off = (Level::of(demand).get().unwrap() - demand).abs();
+            assert!(off <= demand / 16.0, "{demand}: {off}");
+            demand *= 1.037;
+        }
+        let rows =
+            [(0.0, 0.0..=0.0), (1.0, 1.0..=1.0), (1e-9, 0.0019..=0.002), (1e30, 6.8e6..=6.9e6)];
+        for (demand, expected) in rows {
+            let level = Level::of(demand).get().unwrap();
+            assert!(expected.contains(&level), "{demand}: {level}");
+        }
+        assert_eq!(Level::UNKNOWN.get(), None);
+        assert!(Level::of(3.0) > Level::ZERO && Level::ZERO > Level::UNKNOWN);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::forecast::local::{Place, SLOTS};
-use crate::engine::forecast::rough::Rough;
+use crate::engine::rough::Rough;
 
 /// A slot is read with its neighbours, which halves the noise and hides no rise: they span 25 minutes.
 const KERNEL: [(isize, f32); 5] = [(-2, 1.0), (-1, 2.0), (0, 3.0), (1, 2.0), (2, 1.0)];
@@ -16,13 +16,15 @@ const NEWEST_DAY: f32 = 0.2;
 const NEWEST_WEEK: f32 = 0.4;
 /// A weekday that was seen once is believed by 1 / (1 + 0.7).
 const DOUBT: f32 = 0.7;
+/// Visits are counted up to this: many more would be believed by a twentieth more.
+const MOST_VISITS: u8 = 15;
 
 /// Fading means over visits, one per slot. Apart from their counts, for the two together would be padded
 /// to twice what they hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Profile<M> {
     means: Vec<M>,
-    /// Visits so far, up to 255.
+    /// Visits so far, two counts in a byte.
     visits: Vec<u8>,
     /// Least weight of the newest visit.
     newest: f32,
@@ -30,24 +32,27 @@ struct Profile<M> {
 
 impl<M: Copy + From<f32> + Into<f32>> Profile<M> {
     fn new(slots: usize, newest: f32) -> Self {
-        Self { means: vec![0.0.into(); slots], visits: vec![0; slots], newest }
+        Self { means: vec![0.0.into(); slots], visits: vec![0; slots.div_ceil(2)], newest }
     }
 
     /// Takes one of about `per_visit` values of a visit; `is_new` when it is the first of its visit.
     fn learn(&mut self, slot: usize, value: f32, is_new: bool, per_visit: f32) {
-        let visits = &mut self.visits[slot];
-        let is_first = *visits == 0;
-        if is_new || is_first {
-            *visits = visits.saturating_add(1);
-        }
-        let share = (1.0 / f32::from(*visits)).max(self.newest) / per_visit;
+        let before = self.visits(slot);
+        let is_first = before == 0;
+        let is_counted = (is_new || is_first) && before < MOST_VISITS;
+        self.visits[slot / 2] += u8::from(is_counted) << half(slot);
+        let share = (1.0 / f32::from(self.visits(slot))).max(self.newest) / per_visit;
         let mean: f32 = self.means[slot].into();
         let share = if is_first { 1.0 } else { share };
         self.means[slot] = (mean + share * (value - mean)).into();
     }
 
     fn at(&self, slot: usize) -> (f32, f32) {
-        (self.means[slot].into(), f32::from(self.visits[slot]))
+        (self.means[slot].into(), f32::from(self.visits(slot)))
+    }
+
+    fn visits(&self, slot: usize) -> u8 {
+        (self.visits[slot / 2] >> half(slot)) & MOST_VISITS
     }
 
     fn scale(&mut self, factor: f32) {
@@ -108,6 +113,11 @@ impl Season {
         self.day.scale(factor);
         self.week.scale(factor);
     }
+}
+
+/// Bits below the count of a slot in its byte.
+const fn half(slot: usize) -> usize {
+    if slot.is_multiple_of(2) { 0 } else { 4 }
 }
 
 const fn of_week(place: Place) -> usize {

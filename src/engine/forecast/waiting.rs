@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::forecast::quantiles::TRAITS;
 use crate::engine::forecast::regression::FEATURES;
-use crate::engine::forecast::rough::{Rough, exact, rough};
 use crate::engine::forecast::traits::MEANS;
+use crate::engine::rough::{Rough, exact, rough};
 
 /// Kinds of quantiles: around the mean, around the last value by where it stands, around its level,
 /// last value + conformal, and three slopes.

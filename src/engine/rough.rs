@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 /// within a 256th, zero and small whole numbers as they were. Bytes, so that it is written as
 /// two of them whatever it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(super) struct Rough([u8; 2]);
+pub struct Rough([u8; 2]);
 
 impl Rough {
     /// `value` to the nearest; what is beyond the range is the end of it.
+    #[must_use]
     #[inline]
-    pub(super) const fn of(value: f32) -> Self {
+    pub const fn of(value: f32) -> Self {
         let bits = value.min(MOST).max(-MOST).to_bits();
         let even = (bits >> 16) & 1;
         let [high, low, ..] = bits.wrapping_add(0x7fff + even).to_be_bytes();
@@ -19,20 +20,24 @@ impl Rough {
     }
 
     /// A number that is larger where the value is.
+    #[must_use]
     #[inline]
-    pub(super) const fn rank(self) -> i16 {
+    pub const fn rank(self) -> i16 {
         let bits = i16::from_le_bytes(self.0);
         if bits < 0 { bits ^ i16::MAX } else { bits }
     }
 
     /// What has that rank.
+    #[must_use]
     #[inline]
-    pub(super) const fn of_rank(rank: i16) -> Self {
+    pub const fn of_rank(rank: i16) -> Self {
         Self((if rank < 0 { rank ^ i16::MAX } else { rank }).to_le_bytes())
     }
 
+    /// What was put in, about.
+    #[must_use]
     #[inline]
-    pub(super) const fn get(self) -> f32 {
+    pub const fn get(self) -> f32 {
         let [low, high] = self.0;
         f32::from_bits(u32::from_be_bytes([high, low, 0, 0]))
     }
@@ -54,8 +59,9 @@ impl From<Rough> for f32 {
 const MOST: f32 = f32::from_bits(0x7f7f_0000);
 
 /// All of them, less `base`.
+#[must_use]
 #[inline]
-pub(super) fn rough<const N: usize>(values: &[f32; N], base: f32) -> [Rough; N] {
+pub fn rough<const N: usize>(values: &[f32; N], base: f32) -> [Rough; N] {
     let mut all = [Rough::default(); N];
     for (own, value) in all.iter_mut().zip(values) {
         *own = Rough::of(value - base);
@@ -64,8 +70,9 @@ pub(super) fn rough<const N: usize>(values: &[f32; N], base: f32) -> [Rough; N] 
 }
 
 /// All of them again, `base` added.
+#[must_use]
 #[inline]
-pub(super) fn exact<const N: usize>(values: &[Rough; N], base: f32) -> [f32; N] {
+pub fn exact<const N: usize>(values: &[Rough; N], base: f32) -> [f32; N] {
     let mut all = [0.0; N];
     for (own, value) in all.iter_mut().zip(values) {
         *own = base + value.get();
