@@ -318,8 +318,7 @@ impl Registry {
         let ending = self.ending.clone();
         let taught = async move {
             if let Some(teacher) = teacher {
-                // In a place of its own, which is given back: inside, it would be as large for life.
-                Box::pin(teacher.run()).await;
+                teacher.run().await;
             }
             std::future::pending::<()>().await;
         };

@@ -80,7 +80,8 @@ impl Teacher {
         let now = self.scaler.clock().now();
         let from = begins(now, self.scaler.spec.setup.forecast.history);
         if !self.taught {
-            self.learn(now, from).await;
+            // In a place of its own, which is given back: inside, the task would be as large for life.
+            Box::pin(self.learn(now, from)).await;
             self.fetched = BTreeMap::new();
         }
         if self.shared.store.is_some() {
@@ -99,7 +100,7 @@ impl Teacher {
             if begins(now, history) > from {
                 from = begins(now, history);
                 self.scaler.lessons().recent = Some(VecDeque::new());
-                self.teach(from).await;
+                Box::pin(self.teach(from)).await;
                 self.scaler.lessons().recent = None;
             }
         }
