@@ -31,7 +31,8 @@ const DAY: (u64, u64) = (96, 3);
 const DAY_SLOTS: u32 = 288;
 /// What differed in all of them counts exp of minus this much.
 const UNLIKE: f64 = 6.0;
-/// Days' worth of belief that nobody comes: one day alone does not make a habit.
+/// Days' worth of belief that nobody comes, and that idleness lasts as long as it has lasted: one day alone
+/// does not make a habit, and days that were unlike this one say little.
 const DOUBT: f64 = 0.5;
 
 /// The largest demand of each slot of one day; negative where nothing is known.
@@ -62,6 +63,8 @@ pub struct Rhythm {
     days: std::collections::VecDeque<Slots>,
     /// The newest day, since the epoch.
     newest: Option<i64>,
+    /// The newest minute with any demand.
+    active: Option<Timestamp>,
 }
 
 impl Rhythm {
@@ -69,7 +72,7 @@ impl Rhythm {
     #[must_use]
     pub const fn new(zone: Tz, holidays: BTreeSet<NaiveDate>) -> Self {
         let days = std::collections::VecDeque::new();
-        Self { local: Local::new(zone, holidays), days, newest: None }
+        Self { local: Local::new(zone, holidays), days, newest: None, active: None }
     }
 
     /// Notes the demand of the minute at `at`; what is unknown is not noted.
@@ -77,6 +80,9 @@ impl Rhythm {
         let Some(demand) = demand.filter(|demand| demand.is_finite() && *demand >= 0.0) else {
             return;
         };
+        if demand > 0.0 {
+            self.active = self.active.max(Some(at));
+        }
         #[expect(clippy::cast_possible_truncation, reason = "a float of less precision")]
         let demand = demand as f32;
         let (day, slot) = place(at);
@@ -144,7 +150,8 @@ impl Rhythm {
             let span = SLOT.saturating_mul(u32::try_from(by).unwrap_or(u32::MAX));
             known.then_some(span.as_secs_f64())
         })?;
-        let mean = sum / weight.max(f64::MIN_POSITIVE);
+        let so_far = self.active.map_or(0.0, |active| at.since(active).as_secs_f64());
+        let mean = DOUBT.mul_add(so_far, sum) / (weight + DOUBT);
         Duration::try_from_secs_f64(mean).ok()
     }
 
@@ -280,6 +287,16 @@ mod tests {
         }
         let lasts = rhythm.idle(at(8, 600)).unwrap().as_secs() / 60;
         assert!(lasts > 600, "{lasts} min");
+    }
+
+    #[test]
+    fn the_first_saturday_is_noticed_within_the_hour() {
+        let mut rhythm = worked((5, 480));
+        for minute in 480..540 {
+            rhythm.observe(at(5, minute), Some(0.0));
+        }
+        let lasts = rhythm.idle(at(5, 540)).unwrap().as_secs() / 60;
+        assert!(lasts > 60, "{lasts} min");
     }
 
     #[test]
