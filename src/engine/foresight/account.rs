@@ -131,13 +131,15 @@ impl Account {
 
     /// Enters into the bill what the newest minute and the forecast of each level ask room for.
     pub(super) fn charge(&mut self, forecast: impl Fn(f64) -> Option<f64>) {
-        // A cold start is half of a lead.
-        let lag = (self.minutes / 2).max(HELD);
+        // A cold start is half of a lead. As long as that the down-window keeps a need.
+        let lag = self.minutes / 2;
+        let held = self.came.iter().rev().take(lag.max(HELD));
+        let known = self.came.back().is_some_and(Option::is_some);
         // While idle no forecast is acted upon.
-        let busy = self.came.iter().rev().take(lag).flatten().any(|came| *came > 0.0);
-        let came = self.came.back().copied().flatten().filter(|_| busy);
-        if let Some((way, came)) = self.way.as_ref().zip(came) {
-            self.bill.enter(Minute::LENGTH, way, Step { came, lag }, forecast);
+        let demand = held.flatten().copied().reduce(f64::max);
+        let demand = demand.filter(|demand| known && *demand > 0.0);
+        if let Some((way, demand)) = self.way.as_ref().zip(demand) {
+            self.bill.enter(Minute::LENGTH, way, Step { demand, lag }, forecast);
         }
     }
 
