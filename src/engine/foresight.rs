@@ -10,6 +10,7 @@
 mod account;
 mod ahead;
 mod bill;
+mod lane;
 mod learned;
 mod meter;
 mod work;

@@ -11,6 +11,7 @@ use crate::engine::decision::Margin;
 use crate::engine::decision::Trust;
 use crate::engine::forecast::trust::{Ledger, Said};
 use crate::engine::foresight::bill::{Bill, Way};
+use crate::engine::foresight::lane::Step;
 use crate::engine::units::Timestamp;
 
 /// Minutes that the reactive decision keeps a need: its down-window at a usual cold start.
@@ -128,16 +129,17 @@ impl Account {
         self.way = way;
     }
 
-    /// Enters into the bill what the newest minutes and the forecast of each level ask room for.
+    /// Enters into the bill what the newest minute and the forecast of each level ask room for.
     pub(super) fn charge(&mut self, forecast: impl Fn(f64) -> Option<f64>) {
-        // As long as the down-window keeps a need: a cold start, which is half of a lead.
-        let held = self.came.iter().rev().take((self.minutes / 2).max(HELD));
+        // A cold start is half of a lead. As long as that the down-window keeps a need.
+        let lag = self.minutes / 2;
+        let held = self.came.iter().rev().take(lag.max(HELD));
         let known = self.came.back().is_some_and(Option::is_some);
         // While idle no forecast is acted upon.
         let demand = held.flatten().copied().reduce(f64::max);
         let demand = demand.filter(|demand| known && *demand > 0.0);
         if let Some((way, demand)) = self.way.as_ref().zip(demand) {
-            self.bill.enter(Minute::LENGTH, way, demand, forecast);
+            self.bill.enter(Minute::LENGTH, way, Step { demand, lag }, forecast);
         }
     }
 

@@ -3,12 +3,13 @@
 //! Room for the larger of demand and forecast costs more than room for demand alone. The margin of a
 //! replica insures against what the forecast foresees as well, so where the forecast adds to the bill
 //! the margin pays for it, and where that is not enough the forecast's own quantile does. How far, is
-//! read from running sums of what each rung of that way would have cost in the last day: nothing that
-//! was decided goes into them, so that nothing swings.
+//! read from running sums of what each rung of that way would have cost in the last day ([`Lane`]): nothing
+//! that was decided goes into them, so that nothing swings.
 
 use std::time::Duration;
 
 use crate::engine::decision::Margin;
+use crate::engine::foresight::lane::{Lane, Step};
 use crate::engine::setup::{Family, Setup, Targets, Thrift};
 
 /// Demand that a replica may carry of a forecast quantile, which has its margin already: the rest is
@@ -60,21 +61,21 @@ impl Way {
 }
 
 /// The running sums.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bill {
-    alone: f64,
-    rungs: [f64; RUNGS],
+    alone: Lane,
+    rungs: [Lane; RUNGS],
 }
 
 impl Bill {
-    pub(super) const EMPTY: Self = Self { alone: 0.0, rungs: [0.0; RUNGS] };
+    pub(super) const EMPTY: Self = Self { alone: Lane::EMPTY, rungs: [Lane::EMPTY; RUNGS] };
 
-    /// Enters a step of this length: the largest demand of late, and the forecast at each quantile.
+    /// Enters a step of this length, and the forecast at each quantile.
     pub(super) fn enter(
         &mut self,
-        step: Duration,
+        length: Duration,
         way: &Way,
-        demand: f64,
+        step: Step,
         forecast: impl Fn(f64) -> Option<f64>,
     ) {
         let mut forecasts = [0.0; RUNGS];
@@ -84,37 +85,36 @@ impl Bill {
             };
             *said = forecast / FORECAST_SHARE.max(rung.headroom);
         }
-        let kept = (-step.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        let enter = |sum: &mut f64, room: f64| *sum = sum.mul_add(kept, room);
-        enter(&mut self.alone, demand / way.0[0].headroom);
-        for ((sum, rung), forecast) in self.rungs.iter_mut().zip(way.0).zip(forecasts) {
-            enter(sum, forecast.max(demand / rung.headroom));
+        let kept = (-length.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
+        self.alone.enter(step, kept, way.0[0].headroom, 0.0);
+        for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.0).zip(forecasts) {
+            lane.enter(step, kept, rung.headroom, forecast);
         }
     }
 
     /// The first place on the way that keeps within the budget, between two rungs in a straight line,
     /// or its end; `None` while nothing was entered.
     pub(super) fn settle(&self, way: &Way) -> Option<(Margin, f64)> {
-        let adds = |sum: f64| sum / self.alone - 1.0;
-        if self.alone <= 0.0 {
+        let adds = |lane: &Lane| lane.sum() / self.alone.sum() - 1.0;
+        if self.alone.sum() <= 0.0 {
             return None;
         }
-        let at = self.rungs.iter().position(|sum| adds(*sum) <= BUDGET).unwrap_or(RUNGS - 1);
+        let at = self.rungs.iter().position(|lane| adds(lane) <= BUDGET).unwrap_or(RUNGS - 1);
         let before = at.saturating_sub(1);
-        let (over, under) = (adds(self.rungs[before]), adds(self.rungs[at]));
+        let (over, under) = (adds(&self.rungs[before]), adds(&self.rungs[at]));
         let part =
             if over > under { ((over - BUDGET) / (over - under)).clamp(0.0, 1.0) } else { 1.0 };
         let between = |from: f64, to: f64| (to - from).mul_add(part, from);
         let (from, to) = (way.0[before], way.0[at]);
         let margin =
-            Margin { headroom: between(from.headroom, to.headroom), adds: adds(self.rungs[0]) };
+            Margin { headroom: between(from.headroom, to.headroom), adds: adds(&self.rungs[0]) };
         Some((margin, between(from.quantile, to.quantile)))
     }
 
     /// Everything `factor` times as large.
     pub(super) fn rescale(&mut self, factor: f64) {
-        self.alone *= factor;
-        self.rungs.iter_mut().for_each(|sum| *sum *= factor);
+        let lanes = self.rungs.iter_mut().chain([&mut self.alone]);
+        lanes.for_each(|lane| lane.rescale(factor));
     }
 }
 
@@ -124,6 +124,7 @@ mod tests {
     use crate::engine::arrived::Minute;
     use crate::engine::decision::Margin;
     use crate::engine::demand_tests;
+    use crate::engine::foresight::lane::Step;
     use crate::engine::setup::{Setup, Thrift};
     use crate::engine::units::Ratio;
 
@@ -134,6 +135,8 @@ mod tests {
         setup
     }
 
+    const STEP: Step = Step { demand: 7.0, lag: 1 };
+
     /// A day in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
     /// its distance from demand less for each five points of the quantile.
     fn day(way: &Way, forecast: f64) -> Bill {
@@ -141,7 +144,7 @@ mod tests {
         for minute in 0..1440 {
             let peak = if minute / 60 % 2 == 0 { forecast } else { 0.0 };
             let said = |quantile: f64| Some(peak * (1.0 - 2.0 * (0.95 - quantile)));
-            bill.enter(Minute::LENGTH, way, 7.0, said);
+            bill.enter(Minute::LENGTH, way, STEP, said);
         }
         bill
     }
@@ -188,12 +191,12 @@ mod tests {
         let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
         assert_eq!(Bill::EMPTY.settle(&way), None);
         let mut unknown = Bill::EMPTY;
-        unknown.enter(Minute::LENGTH, &way, 7.0, |_| None);
+        unknown.enter(Minute::LENGTH, &way, STEP, |_| None);
         assert_eq!(unknown.settle(&way), None);
         let bill = day(&way, 13.0);
-        let mut scaled = bill;
+        let mut scaled = bill.clone();
         scaled.rescale(512.0);
         assert_eq!(scaled.settle(&way), bill.settle(&way));
-        assert!(bill.rungs.is_sorted_by(|a, b| a >= b) && bill.rungs.len() == RUNGS);
+        assert!(bill.rungs.is_sorted_by(|a, b| a.sum() >= b.sum()) && bill.rungs.len() == RUNGS);
     }
 }

@@ -1,0 +1,66 @@
+//! The room that one way of deciding would have asked for, minute by minute, and its running sum.
+//!
+//! A replica that is started for a forecast stays at least until it has started, so that a forecast of one
+//! minute costs a cold start.
+
+use std::collections::VecDeque;
+
+/// What a step brought.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Step {
+    /// The largest demand of late, in the series' unit per second.
+    pub(super) demand: f64,
+    /// Steps that a cold start takes: 1 or more.
+    pub(super) lag: usize,
+}
+
+/// One way of deciding. Room is in the series' unit, at full use of each replica.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Lane {
+    sum: f64,
+    /// Forecasts of the last steps in room, oldest first; as many as a cold start takes.
+    forecasts: VecDeque<f64>,
+}
+
+impl Lane {
+    pub(super) const EMPTY: Self = Self { sum: 0.0, forecasts: VecDeque::new() };
+
+    /// Enters a step: `kept` of the sum is left, a replica is used to `headroom`, and there is to be room for
+    /// a `forecast`.
+    pub(super) fn enter(&mut self, step: Step, kept: f64, headroom: f64, forecast: f64) {
+        self.forecasts.push_back(forecast);
+        while self.forecasts.len() > step.lag.max(1) {
+            self.forecasts.pop_front();
+        }
+        let room = self.forecasts.iter().copied().fold(step.demand / headroom, f64::max);
+        self.sum = self.sum.mul_add(kept, room);
+    }
+
+    pub(super) const fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// Everything `factor` times as large.
+    pub(super) fn rescale(&mut self, factor: f64) {
+        self.sum *= factor;
+        self.forecasts.iter_mut().for_each(|room| *room *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lane, Step};
+
+    #[test]
+    fn a_forecast_of_one_minute_costs_a_cold_start() {
+        let mut lane = Lane::EMPTY;
+        let rooms: Vec<f64> = (0..20)
+            .map(|minute| {
+                let forecast = if minute == 5 { 30.0 } else { 0.0 };
+                lane.enter(Step { demand: 10.0, lag: 10 }, 0.0, 0.5, forecast);
+                lane.sum()
+            })
+            .collect();
+        assert_eq!(rooms, [&[20.0; 5][..], &[30.0; 10], &[20.0; 5]].concat());
+    }
+}
