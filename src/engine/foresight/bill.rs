@@ -135,7 +135,7 @@ mod tests {
         setup
     }
 
-    const STEP: Step = Step { demand: 7.0, lag: 1 };
+    const STEP: Step = Step { demand: 7.0, stay: 1 };
 
     /// A day in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
     /// its distance from demand less for each five points of the quantile.

@@ -1,7 +1,6 @@
 //! The room that one way of deciding would have asked for, minute by minute, and its running sum.
 //!
-//! A replica that is started for a forecast stays at least until it has started, so that a forecast of one
-//! minute costs a cold start.
+//! A replica that is started for a forecast stays until it has started, however soon the forecast is gone.
 
 use std::collections::VecDeque;
 
@@ -10,15 +9,15 @@ use std::collections::VecDeque;
 pub(super) struct Step {
     /// The largest demand of late, in the series' unit per second.
     pub(super) demand: f64,
-    /// Steps that a cold start takes: 1 or more.
-    pub(super) lag: usize,
+    /// Steps that a forecast counts for, taken as at least one.
+    pub(super) stay: usize,
 }
 
 /// One way of deciding. Room is in the series' unit, at full use of each replica.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Lane {
     sum: f64,
-    /// Forecasts of the last steps in room, oldest first; as many as a cold start takes.
+    /// Forecasts of the steps that count, in room, oldest first.
     forecasts: VecDeque<f64>,
 }
 
@@ -29,7 +28,7 @@ impl Lane {
     /// a `forecast`.
     pub(super) fn enter(&mut self, step: Step, kept: f64, headroom: f64, forecast: f64) {
         self.forecasts.push_back(forecast);
-        while self.forecasts.len() > step.lag.max(1) {
+        while self.forecasts.len() > step.stay.max(1) {
             self.forecasts.pop_front();
         }
         let room = self.forecasts.iter().copied().fold(step.demand / headroom, f64::max);
@@ -52,12 +51,12 @@ mod tests {
     use super::{Lane, Step};
 
     #[test]
-    fn a_forecast_of_one_minute_costs_a_cold_start() {
+    fn a_forecast_of_one_minute_counts_as_long_as_said() {
         let mut lane = Lane::EMPTY;
         let rooms: Vec<f64> = (0..20)
             .map(|minute| {
                 let forecast = if minute == 5 { 30.0 } else { 0.0 };
-                lane.enter(Step { demand: 10.0, lag: 10 }, 0.0, 0.5, forecast);
+                lane.enter(Step { demand: 10.0, stay: 10 }, 0.0, 0.5, forecast);
                 lane.sum()
             })
             .collect();
