@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its figures stand in docs")]
 
+#[path = "support/facts.rs"]
+mod facts;
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/program.rs"]
 mod program;

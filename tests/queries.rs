@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "its figures stand in docs/benchmarks.md")]
 
+#[path = "support/facts.rs"]
+mod facts;
 #[expect(dead_code, reason = "each test file uses a part of it")]
 #[path = "support/http.rs"]
 mod http;
@@ -20,6 +22,8 @@ use prescale::scaler::{Reference, Registry, Scaler};
 use prescale::source::Sources;
 use prescale::source::config::{DatasourceConfig, ScrapePolicy};
 use prescale::spec::Limits;
+
+use crate::facts::facts;
 
 /// A Monday, on the grid of 15 s.
 const START: Timestamp = Timestamp::from_unix_ms(1_767_571_200_000);
@@ -54,14 +58,6 @@ fn answer(kind: &str, rows: &str) -> Reply {
     Reply::ok(format!(
         r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{rows}]}}}}"#
     ))
-}
-
-fn facts(workload: &str, pod: &str, time: &str) -> String {
-    format!(
-        r#"{{"metric":{{"__name__":"kube_deployment_spec_replicas","namespace":"ns","deployment":"{workload}"}},"value":[{time},"1"]}},
-        {{"metric":{{"__name__":"kube_pod_status_ready","namespace":"ns","pod":"{pod}","condition":"true"}},"value":[{time},"1"]}},
-        {{"metric":{{"__name__":"kube_pod_status_phase","namespace":"ns","pod":"{pod}","phase":"Running"}},"value":[{time},"1"]}}"#
-    )
 }
 
 /// Ten samples of each gauge, 15 s apart, the last at `time`.

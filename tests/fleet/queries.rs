@@ -12,6 +12,7 @@ use prescale::grpc::proto::ScaledObjectRef;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::facts::facts;
 use crate::program::{Program, metadata};
 
 const TICK: u32 = 15;
@@ -89,7 +90,8 @@ fn body(range: bool, form: &str) -> String {
     let time = form.split("time=").nth(1).and_then(|rest| rest.split('&').next());
     let rows = match (workload, time.and_then(|text| text.parse().ok())) {
         (Some(workload), Some(time)) if !range && form.contains("spec_replicas") => {
-            return wrapped("vector", &facts(&workload, time));
+            let pod = format!("{workload}-7d9f8b6c5d-abcde");
+            return wrapped("vector", &facts(&workload, &pod, &f64::to_string(&time)));
         }
         (Some(workload), Some(time)) if !range && !form.contains("_bucket") => {
             series(&workload, time)
@@ -101,15 +103,6 @@ fn body(range: bool, form: &str) -> String {
 
 fn wrapped(kind: &str, rows: &str) -> String {
     format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":[{rows}]}}}}"#)
-}
-
-fn facts(workload: &str, time: f64) -> String {
-    let pod = format!("{workload}-7d9f8b6c5d-abcde");
-    format!(
-        r#"{{"metric":{{"__name__":"kube_deployment_spec_replicas","namespace":"ns","deployment":"{workload}"}},"value":[{time},"1"]}},
-        {{"metric":{{"__name__":"kube_pod_status_ready","namespace":"ns","pod":"{pod}","condition":"true"}},"value":[{time},"1"]}},
-        {{"metric":{{"__name__":"kube_pod_status_phase","namespace":"ns","pod":"{pod}","phase":"Running"}},"value":[{time},"1"]}}"#
-    )
 }
 
 /// Ten samples of each series, 15 s apart, the last at `time`; counters have grown since 1970.

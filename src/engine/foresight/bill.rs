@@ -63,12 +63,12 @@ impl Way {
 /// The running sums.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bill {
-    alone: Lane,
+    alone: f64,
     rungs: [Lane; RUNGS],
 }
 
 impl Bill {
-    pub(super) const EMPTY: Self = Self { alone: Lane::EMPTY, rungs: [Lane::EMPTY; RUNGS] };
+    pub(super) const EMPTY: Self = Self { alone: 0.0, rungs: [Lane::EMPTY; RUNGS] };
 
     /// Enters a step of this length, and the forecast at each quantile.
     pub(super) fn enter(
@@ -86,7 +86,7 @@ impl Bill {
             *said = forecast / FORECAST_SHARE.max(rung.headroom);
         }
         let kept = (-length.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        self.alone.enter(step, kept, way.0[0].headroom, 0.0);
+        self.alone = self.alone.mul_add(kept, step.demand / way.0[0].headroom);
         for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.0).zip(forecasts) {
             lane.enter(step, kept, rung.headroom, forecast);
         }
@@ -95,8 +95,8 @@ impl Bill {
     /// The first place on the way that keeps within the budget, between two rungs in a straight line,
     /// or its end; `None` while nothing was entered.
     pub(super) fn settle(&self, way: &Way) -> Option<(Margin, f64)> {
-        let adds = |lane: &Lane| lane.sum() / self.alone.sum() - 1.0;
-        if self.alone.sum() <= 0.0 {
+        let adds = |lane: &Lane| lane.sum() / self.alone - 1.0;
+        if self.alone <= 0.0 {
             return None;
         }
         let at = self.rungs.iter().position(|lane| adds(lane) <= BUDGET).unwrap_or(RUNGS - 1);
@@ -113,8 +113,8 @@ impl Bill {
 
     /// Everything `factor` times as large.
     pub(super) fn rescale(&mut self, factor: f64) {
-        let lanes = self.rungs.iter_mut().chain([&mut self.alone]);
-        lanes.for_each(|lane| lane.rescale(factor));
+        self.alone *= factor;
+        self.rungs.iter_mut().for_each(|lane| lane.rescale(factor));
     }
 }
 
