@@ -16,7 +16,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use prescale::engine::arrived::Minute;
 use prescale::engine::capacity::Capacity;
-use prescale::engine::foresight::Foresight;
+use prescale::engine::foresight::{Carries, Foresight};
 use prescale::engine::observation::{
     Combine, Observation, Phase, PodObservation, Role, RoleSeries,
 };
@@ -123,7 +123,11 @@ impl Process {
     fn learn(&mut self, setup: &Setup, from: i64) {
         let since = |minute: &&Minute| minute.at.unix_ms() >= from;
         let history: Vec<Minute> = self.minutes.iter().filter(since).copied().collect();
-        self.memory.foresight.take_over(setup, Foresight::of(setup, LEAD, &history), &[]);
+        self.memory.foresight.take_over(
+            setup,
+            Foresight::of(setup, LEAD, Carries::default(), &history),
+            &[],
+        );
     }
 
     /// Replicas; what a replica carries is known, and not to be learned.

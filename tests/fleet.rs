@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use prescale::clock::Clock;
 use prescale::engine::arrived::Minute;
-use prescale::engine::foresight::{Foresight, Measured};
+use prescale::engine::foresight::{Carries, Foresight, Measured};
 use prescale::engine::setup::Setup;
 use prescale::engine::units::Timestamp;
 use prescale::spec::{Limits, parse};
@@ -77,7 +77,9 @@ fn many_forecasts_in_one_process() {
     let minutes: Vec<Minute> = (0..DAYS * 1440).map(minute).collect();
     let before = resident();
     let mut fleet = Vec::with_capacity(count);
-    let taught = spent(|| fleet.extend((0..count).map(|_| Foresight::of(&setup, LEAD, &minutes))));
+    let taught = spent(|| {
+        fleet.extend((0..count).map(|_| Foresight::of(&setup, LEAD, Carries::default(), &minutes)))
+    });
     let after = resident();
     // A tick every 15 s; the last of them learns.
     let ticked = spent(|| {
@@ -86,7 +88,12 @@ fn many_forecasts_in_one_process() {
             let Minute { requests, work, replicas, .. } = minute(DAYS * 1440);
             for foresight in &mut fleet {
                 assert!(foresight.ahead(&setup, at, LEAD).is_some());
-                foresight.note(&setup, at, Measured { requests, work, replicas });
+                foresight.note(
+                    &setup,
+                    at,
+                    Measured { requests, work, replicas },
+                    Carries::default(),
+                );
             }
         }
     });
@@ -104,7 +111,7 @@ async fn many_scalers_with_forecasts_in_a_whole_server() {
     let now = Clock::system().now().unix_ms() / 60_000;
     let days = (now - DAYS * 1440..now)
         .map(|number| Minute { at: Timestamp::from_unix_ms(number * 60_000), ..minute(number) });
-    let taught = Foresight::of(&setup, LEAD, &days.collect::<Vec<_>>());
+    let taught = Foresight::of(&setup, LEAD, Carries::default(), &days.collect::<Vec<_>>());
     server::measure(count, &setup, &taught).await;
 }
 

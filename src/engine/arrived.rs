@@ -37,6 +37,12 @@ impl Minute {
         Self { at, requests: None, work: None, replicas: None }
     }
 
+    /// Whether anything is known of it.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.requests.is_some() || self.work.is_some() || self.replicas.is_some()
+    }
+
     /// Work per second, in output tokens, of `output` and `uncached` prompt tokens per second.
     #[must_use]
     pub fn work_of(output: f64, uncached: f64) -> f64 {

@@ -32,7 +32,7 @@ use crate::engine::units::Timestamp;
 pub use ahead::{Ahead, Unit};
 pub use bill::{BUDGET, FORECAST_SHARE};
 pub use meter::{Measured, Meter};
-pub use work::{equivalents, measured};
+pub use work::{Carries, equivalents, measured};
 
 /// A longer gap is worth filling from history.
 const GAP_MAX: Duration = Duration::from_mins(15);
@@ -61,24 +61,35 @@ struct Said {
 
 impl Foresight {
     /// Notes what a tick measured; gives the minute that ended with it, if one did, for those who
-    /// keep history.
-    pub fn note(&mut self, setup: &Setup, at: Timestamp, measured: Measured) -> Option<Minute> {
+    /// keep history. `carries` is what a replica was known to carry before the tick.
+    pub fn note(
+        &mut self,
+        setup: &Setup,
+        at: Timestamp,
+        measured: Measured,
+        carries: Carries,
+    ) -> Option<Minute> {
         let minute = self.meter.note(at, measured)?;
         if setup.strategy != Strategy::Reactive {
-            self.learn(setup, &[minute]);
+            self.learn_for(setup, None, Some(carries), &[minute]);
         }
         Some(minute)
     }
 
     /// Learns minutes in ascending time; those that are not newer than what is known are ignored.
     pub fn learn(&mut self, setup: &Setup, minutes: &[Minute]) {
-        self.learn_for(setup, None, minutes);
+        self.learn_for(setup, None, None, minutes);
     }
 
-    fn learn_for(&mut self, setup: &Setup, lead: Option<Duration>, minutes: &[Minute]) {
+    fn learn_for(
+        &mut self,
+        setup: &Setup,
+        lead: Option<Duration>,
+        carries: Option<Carries>,
+        minutes: &[Minute],
+    ) {
         // A forecaster is 75 kilobytes: none for a workload of which nothing is known.
-        let known = |minute: &Minute| *minute != Minute::unknown(minute.at);
-        if self.learned.is_none() && !minutes.iter().any(known) {
+        if self.learned.is_none() && !minutes.iter().any(Minute::is_known) {
             return;
         }
         let unit = if setup.family == Family::Llm { Unit::Requests } else { Unit::Replicas };
@@ -89,16 +100,17 @@ impl Foresight {
             learned.turn_to(horizon_for(lead), quantile(setup));
         }
         learned.account.goes(Way::of(setup, quantile(setup)));
+        learned.carries = carries.unwrap_or(learned.carries);
         let margin = margin(setup);
         minutes.iter().for_each(|minute| learned.observe(minute, margin));
     }
 
-    /// What `history` teaches for this lead time, apart from anything known so far: to be taken over by
-    /// [`Self::take_over`].
+    /// What `history` teaches for this lead time, as if a replica had carried throughout what it `carries`
+    /// now, and apart from anything known so far: to be taken over by [`Self::take_over`].
     #[must_use]
-    pub fn of(setup: &Setup, lead: Duration, history: &[Minute]) -> Self {
+    pub fn of(setup: &Setup, lead: Duration, carries: Carries, history: &[Minute]) -> Self {
         let mut taught = Self::default();
-        taught.learn_for(setup, Some(lead), history);
+        taught.learn_for(setup, Some(lead), Some(carries), history);
         taught
     }
 
@@ -231,7 +243,7 @@ fn margin(setup: &Setup) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Foresight, Measured, Unit};
+    use super::{Carries, Foresight, Measured, Unit};
     use crate::engine::arrived::Minute;
     use crate::engine::decision::Stage;
     use crate::engine::demand_tests::setup;
@@ -239,6 +251,7 @@ mod tests {
     use crate::engine::units::Timestamp;
 
     const LEAD: Duration = Duration::from_secs(240);
+    const CARRIES: Carries = Carries { requests: Some(4.0), work: Some(40.0) };
 
     fn at(minute: u32) -> Timestamp {
         Timestamp::from_unix_ms(i64::from(minute) * 60_000)
@@ -264,12 +277,16 @@ mod tests {
         let setup = setup();
         let history = days(2);
         let mut taught = Foresight::default();
-        taught.take_over(&setup, Foresight::of(&setup, LEAD, &history[..2800]), &history[2700..]);
+        taught.take_over(
+            &setup,
+            Foresight::of(&setup, LEAD, CARRIES, &history[..2800]),
+            &history[2700..],
+        );
         let mut ticked = Foresight::default();
         for minute in &history {
             let Minute { requests, work, replicas, .. } = *minute;
             let measured = Measured { requests, work, replicas };
-            ticked.note(&setup, minute.at.plus(Minute::LENGTH), measured);
+            ticked.note(&setup, minute.at.plus(Minute::LENGTH), measured, CARRIES);
         }
         let now = at(2 * 1440);
         let (taught_says, ticked_says) =
@@ -282,7 +299,7 @@ mod tests {
     #[test]
     fn the_horizon_covers_the_lead_and_one_minute() {
         let setup = setup();
-        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, CARRIES, &days(1));
         let rows = [(0, 1), (60, 5), (240, 5), (241, 10), (878, 20), (9000, 90)];
         for (lead, minutes) in rows {
             let ahead = foresight.ahead(&setup, at(1440), Duration::from_secs(lead)).unwrap();
@@ -294,7 +311,7 @@ mod tests {
     #[test]
     fn an_old_forecast_is_none_and_another_zone_learns_anew() {
         let mut setup = setup();
-        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, CARRIES, &days(1));
         let work = |foresight: &mut Foresight, now| {
             foresight.ahead(&setup, now, LEAD).and_then(|ahead| ahead.work)
         };
@@ -312,7 +329,7 @@ mod tests {
     #[test]
     fn what_was_said_before_a_restart_stands_until_as_much_is_known_again() {
         let setup = setup();
-        let mut foresight = Foresight::of(&setup, LEAD, &days(1));
+        let mut foresight = Foresight::of(&setup, LEAD, CARRIES, &days(1));
         let before = foresight.ahead(&setup, at(1440), LEAD);
         assert!(before.is_some_and(|before| before.work.is_some()));
         let stored = serde_json::to_string(&foresight).unwrap();
@@ -323,7 +340,7 @@ mod tests {
         assert_eq!(again.ahead(&setup, at(1442), LEAD), before, "a minute is no forecast");
         again.take_over(
             &setup,
-            Foresight::of(&setup, LEAD, &days(1)),
+            Foresight::of(&setup, LEAD, CARRIES, &days(1)),
             &[minute(1440), minute(1441)],
         );
         let mut undisturbed = foresight.clone();
@@ -340,8 +357,8 @@ mod tests {
         let setup = setup();
         let mut minutes = days(1);
         minutes[..100].iter_mut().for_each(|minute| minute.work = None);
-        let mut late = Foresight::of(&setup, LEAD, &minutes);
-        let mut known = Foresight::of(&setup, LEAD, &days(1));
+        let mut late = Foresight::of(&setup, LEAD, CARRIES, &minutes);
+        let mut known = Foresight::of(&setup, LEAD, CARRIES, &days(1));
         let now = at(1440);
         let [late, known] = [&mut late, &mut known]
             .map(|foresight| foresight.ahead(&setup, now, LEAD).unwrap().work.unwrap());
@@ -354,7 +371,7 @@ mod tests {
         setup.strategy = Strategy::Reactive;
         let mut foresight = Foresight::default();
         let measured = Measured { requests: Some(1.0), ..Measured::default() };
-        assert_eq!(foresight.note(&setup, at(1), measured).unwrap().requests, Some(1.0));
+        assert_eq!(foresight.note(&setup, at(1), measured, CARRIES).unwrap().requests, Some(1.0));
         assert_eq!(foresight.ahead(&setup, at(1), LEAD), None);
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::arrived::Minute;
 use crate::engine::decide::{Case, Facts, Plan, Timings, decide, headroom, need};
 use crate::engine::decision::{Decision, Reason, State};
 use crate::engine::demand::{Input, latency_ratio, trim_wanted};
-use crate::engine::foresight::measured;
+use crate::engine::foresight::{Carries, measured};
 use crate::engine::observation::Observation;
 use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::{Bound, Signals};
@@ -43,7 +43,8 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
         slow: latency.is_some_and(|ratio| ratio > 1.0),
     };
     let need = need(&input, memory.trim.value);
-    let minute = memory.foresight.note(setup, observation.at, measured(&input));
+    let carries = Carries::of(&memory.capacity);
+    let minute = memory.foresight.note(setup, observation.at, measured(&input), carries);
     let plan = Plan::of(&input, ahead.as_ref(), need.up, (&timings, &memory.foresight));
     let facts = Facts::gather(setup, &signals, &timings, &plan, &mut memory);
     memory.note_idle(setup, &signals, &facts);

@@ -17,7 +17,7 @@ use tracing::{debug, info};
 
 use crate::engine::arrived::Minute;
 use crate::engine::decide::Timings;
-use crate::engine::foresight::Foresight;
+use crate::engine::foresight::{Carries, Foresight};
 use crate::engine::setup::Strategy;
 use crate::engine::units::Timestamp;
 use crate::scaler::handle::Scaler;
@@ -179,8 +179,7 @@ impl Teacher {
                 debug!("history not stored: too much waits to be written");
             }
         }
-        let something = |minute: &Minute| *minute != Minute::unknown(minute.at);
-        let known = minutes.into_iter().filter(something);
+        let known = minutes.into_iter().filter(Minute::is_known);
         self.fetched.extend(known.map(|minute| (minute.at, minute)));
     }
 
@@ -194,7 +193,8 @@ impl Teacher {
     async fn teach(&self, from: Timestamp) -> Known {
         let Ok(_turn) = self.shared.learning.acquire().await else { return Known::default() };
         let setup = self.scaler.spec.setup.clone();
-        let lead = Timings::of(&setup, &self.scaler.memory()).lead;
+        let memory = self.scaler.memory();
+        let (lead, carries) = (Timings::of(&setup, &memory).lead, Carries::of(&memory.capacity));
         let (store, fetched) = (self.shared.store.clone(), self.fetched.clone());
         let key = keep::key(self.scaler.key(), &self.scaler.spec);
         let learn = move || {
@@ -205,7 +205,7 @@ impl Teacher {
             let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
             let known = Known { ends, minutes: minutes.len() };
             let minutes: Vec<Minute> = minutes.into_values().collect();
-            (known, Foresight::of(&setup, lead, &minutes))
+            (known, Foresight::of(&setup, lead, carries, &minutes))
         };
         let Ok((known, taught)) = tokio::task::spawn_blocking(learn).await else {
             return Known::default();

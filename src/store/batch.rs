@@ -57,7 +57,13 @@ impl Batch {
         }
         let waiting = self.minutes.entry(identity.clone()).or_default();
         let before = waiting.len();
-        waiting.extend(minutes.iter().map(|minute| (minute.at, *minute)));
+        for minute in minutes {
+            let there = waiting.entry(minute.at).or_insert(*minute);
+            // Who could not read takes nothing away from who could.
+            if minute.is_known() {
+                *there = *minute;
+            }
+        }
         self.minutes_count += waiting.len() - before;
         true
     }
@@ -83,9 +89,11 @@ impl Batch {
         }
         for (identity, minutes) in minutes {
             let newer = self.minutes.get(&identity);
-            let is_new = |at: &Timestamp| newer.is_none_or(|newer| !newer.contains_key(at));
+            let is_newer = |at: &Timestamp| {
+                newer.and_then(|newer| newer.get(at)).is_some_and(Minute::is_known)
+            };
             let kept: Vec<Minute> =
-                minutes.into_iter().filter(|(at, _)| is_new(at)).map(|(_, it)| it).collect();
+                minutes.into_iter().filter(|(at, _)| !is_newer(at)).map(|(_, it)| it).collect();
             if !self.add(&identity, &kept) {
                 lost += u64::try_from(kept.len()).unwrap_or(u64::MAX);
             }
@@ -127,6 +135,25 @@ mod tests {
         assert!(!batch.add(&identity("b"), &full[..MINUTES_MAX / 2 + 1]));
         assert!(!batch.minutes.contains_key(&identity("b")));
         assert!(batch.add(&identity("b"), &[]) && !batch.minutes.contains_key(&identity("b")));
+    }
+
+    #[test]
+    fn an_unknown_minute_replaces_nothing_that_waits() {
+        let known = minutes(0, 2, 1.0);
+        let unknown: Vec<_> = known.iter().map(|minute| Minute::unknown(minute.at)).collect();
+        let requests = |batch: &Batch| -> Vec<_> {
+            batch.minutes[&identity("a")].values().map(|minute| minute.requests).collect()
+        };
+        for rows in [[&known, &unknown], [&unknown, &known]] {
+            let (mut added, mut older, mut newer) =
+                (Batch::default(), Batch::default(), Batch::default());
+            assert!(rows.iter().all(|minutes| added.add(&identity("a"), minutes)));
+            assert!(older.add(&identity("a"), rows[0]) && newer.add(&identity("a"), rows[1]));
+            assert_eq!(newer.put_back(older), 0);
+            for batch in [&added, &newer] {
+                assert_eq!((requests(batch), batch.minutes_count), (vec![Some(1.0); 2], 2));
+            }
+        }
     }
 
     #[test]

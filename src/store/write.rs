@@ -140,10 +140,22 @@ fn write_minute(
     // What is no number is not known; and there is one zero, for the file keeps no sign of it.
     let known = |value: Option<f64>| value.filter(|it| it.is_finite()).map(|it| it + 0.0);
     let (requests, work, replicas) = (known(requests), known(work), known(replicas));
-    let seal = seal::minute(base, &Minute { at, requests, work, replicas });
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params![id, at.unix_ms(), requests, work, replicas, seal])?;
+    let minute = Minute { at, requests, work, replicas };
+    let seal = seal::minute(base, &minute);
+    // Who could not read takes nothing away from who could: another trigger, or the past.
+    let sql = if minute.is_known() {
+        "INSERT OR REPLACE INTO minute VALUES (?, ?, ?, ?, ?, ?)"
+    } else {
+        "INSERT OR IGNORE INTO minute VALUES (?, ?, ?, ?, ?, ?)"
+    };
+    transaction.prepare_cached(sql)?.execute(params![
+        id,
+        at.unix_ms(),
+        requests,
+        work,
+        replicas,
+        seal
+    ])?;
     Ok(())
 }
 

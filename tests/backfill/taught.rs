@@ -7,7 +7,7 @@ use std::time::Duration;
 use prescale::clock::Clock;
 use prescale::engine::arrived::Minute;
 use prescale::engine::decision::Stage;
-use prescale::engine::foresight::{Ahead, Foresight};
+use prescale::engine::foresight::{Ahead, Carries, Foresight};
 use prescale::engine::units::Timestamp;
 use prescale::scaler::{Learning, Reference, Registry, Scaler};
 use prescale::source::config::DatasourceConfig;
@@ -97,7 +97,7 @@ fn known(from: i64, newest: Timestamp) -> Foresight {
             Minute { at: second(at), requests: Some(requests), work, replicas: None }
         })
         .collect();
-    Foresight::of(&spec(&METADATA).setup, LEAD, &minutes)
+    Foresight::of(&spec(&METADATA).setup, LEAD, Carries::default(), &minutes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,7 +116,8 @@ async fn a_new_scaler_knows_its_days_and_so_does_the_one_after_a_restart() {
     // Before the end of the series, of whose last minutes less is seen, and without the ticks since.
     let mut minutes = kept(&store, &scaler);
     minutes.retain(|minute| minute.at < second(until - 300));
-    let (last, stored) = ahead(Foresight::of(&spec(&METADATA).setup, LEAD, &minutes));
+    let (last, stored) =
+        ahead(Foresight::of(&spec(&METADATA).setup, LEAD, Carries::default(), &minutes));
     let (_, expected) = ahead(known(until - DAYS * DAY, last));
     let ratio = stored.work.unwrap() / expected.work.unwrap();
     assert!((0.97..1.03).contains(&ratio), "{stored:?} beside {expected:?}");

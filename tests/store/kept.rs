@@ -50,6 +50,10 @@ fn a_minute_that_is_counted_again_is_replaced_and_what_is_no_number_is_not_known
         let expected = requests.filter(|value| value.is_finite());
         assert_eq!(store.minutes(&key, Timestamp::default()), [odd(expected)], "{requests:?}");
     }
+    let known = store.minutes(&key, Timestamp::default());
+    assert!(store.add_minutes(&key, &[Minute::unknown(known[0].at)]));
+    assert!(store.flush(PATIENCE));
+    assert_eq!(store.minutes(&key, Timestamp::default()), known, "who could not read says nothing");
     assert_eq!(store.metrics().errors(), 0);
 }
 

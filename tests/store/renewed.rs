@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prescale::clock::Clock;
 use prescale::engine::arrived::Minute;
-use prescale::engine::foresight::Foresight;
+use prescale::engine::foresight::{Carries, Foresight};
 use prescale::engine::units::Timestamp;
 use prescale::scaler::{Registry, Scaler};
 use prescale::spec::Limits;
@@ -58,7 +58,7 @@ fn taught(scaler: &Scaler, days: u32, now: Timestamp) -> Vec<(u32, f64, f64)> {
     let mut history = minutes(MIDNIGHT.minus(DAY * days), EVENING);
     let unknown = EVENING.unix_ms() / 60_000..now.unix_ms() / 60_000;
     history.extend(unknown.map(|at| Minute::unknown(Timestamp::from_unix_ms(at * 60_000))));
-    Foresight::of(setup, Duration::from_secs(195), &history).bands(0.95)
+    Foresight::of(setup, Duration::from_secs(195), Carries::default(), &history).bands(0.95)
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use prescale::engine::arrived::Minute;
 use prescale::engine::decision::{Stage, Trust};
-use prescale::engine::foresight::Foresight;
+use prescale::engine::foresight::{Carries, Foresight};
 use prescale::engine::units::Timestamp;
 use prescale::spec::{self, Limits};
 use serde_json::Value;
@@ -155,7 +155,7 @@ fn known(past: &Past, newest: Timestamp, lead: Duration) -> Foresight {
         Minute { at, requests: Some(requests), work: Some(requests * WORK), replicas: None }
     };
     let minutes: Vec<Minute> = (past.learned_from()..=last).step_by(60).map(minute).collect();
-    Foresight::of(&setup(&trigger("scaleStrategy", "observer")), lead, &minutes)
+    Foresight::of(&setup(&trigger("scaleStrategy", "observer")), lead, Carries::default(), &minutes)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

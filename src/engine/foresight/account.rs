@@ -134,8 +134,9 @@ impl Account {
         self.way = way;
     }
 
-    /// Enters into the bill what the newest minute and the forecast of each level ask room for.
-    pub(super) fn charge(&mut self, forecast: impl Fn(f64) -> Option<f64>) {
+    /// Enters into the bill what the newest minute and the forecast of each level ask room for, in whole
+    /// replicas as soon as it is known what one carries.
+    pub(super) fn charge(&mut self, replica: Option<f64>, forecast: impl Fn(f64) -> Option<f64>) {
         // A cold start is half of a lead. As long as that the down-window keeps a need.
         let lag = self.minutes / 2;
         let held = self.came.iter().rev().take(lag.max(HELD));
@@ -144,7 +145,12 @@ impl Account {
         let demand = held.flatten().copied().reduce(f64::max);
         let demand = demand.filter(|demand| known && *demand > 0.0);
         if let Some((way, demand)) = self.way.as_ref().zip(demand) {
-            self.bill.enter(Minute::LENGTH, way, Step { demand, stay: lag / STAY }, forecast);
+            self.bill.enter(
+                Minute::LENGTH,
+                way,
+                Step { demand, stay: lag / STAY, replica },
+                forecast,
+            );
         }
     }
 

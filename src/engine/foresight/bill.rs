@@ -4,7 +4,8 @@
 //! replica insures against what the forecast foresees as well, so where the forecast adds to the bill
 //! the margin pays for it, and where that is not enough the forecast's own quantile does. How far, is
 //! read from running sums of what each rung of that way would have cost in the last day ([`Lane`]): nothing
-//! that was decided goes into them, so that nothing swings.
+//! that was decided goes into them, so that nothing swings. They count whole replicas: what the forecast asks
+//! of one that is there anyway adds nothing.
 
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ impl Bill {
             *said = forecast / FORECAST_SHARE.max(rung.headroom);
         }
         let kept = (-length.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        self.alone = self.alone.mul_add(kept, step.demand / way.0[0].headroom);
+        self.alone = self.alone.mul_add(kept, step.whole(step.demand / way.0[0].headroom));
         for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.0).zip(forecasts) {
             lane.enter(step, kept, rung.headroom, forecast);
         }
@@ -120,7 +121,7 @@ impl Bill {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUDGET, Bill, RUNGS, Way};
+    use super::{BUDGET, Bill, FORECAST_SHARE, RUNGS, Way};
     use crate::engine::arrived::Minute;
     use crate::engine::decision::Margin;
     use crate::engine::demand_tests;
@@ -135,7 +136,7 @@ mod tests {
         setup
     }
 
-    const STEP: Step = Step { demand: 7.0, stay: 1 };
+    const STEP: Step = Step { demand: 7.0, stay: 1, replica: None };
 
     /// A day in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
     /// its distance from demand less for each five points of the quantile.
@@ -175,6 +176,25 @@ mod tests {
         let bill = day(&way, 11.0 * 0.97);
         let room = 0.5f64.mul_add(11.0, 0.5 * 7.0 / margin.headroom);
         assert!((room / 10.0 - 1.0 - BUDGET).abs() < 0.005, "{room} {bill:?}");
+    }
+
+    #[test]
+    fn what_is_asked_of_a_replica_that_is_there_anyway_adds_nothing() {
+        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
+        let settled = |replica: Option<f64>, forecast: f64| {
+            let mut bill = Bill::EMPTY;
+            let step = Step { replica, ..STEP };
+            (0..1440).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(forecast)));
+            bill.settle(&way).unwrap().0
+        };
+        // Demand is 10 in room; one replica carries 12, or 10, and the forecast asks for 11.9.
+        let forecast = 11.9 * FORECAST_SHARE;
+        let rows = [(None, 0.19, 0.95), (Some(12.0), 0.0, 0.7), (Some(10.0), 1.0, 0.95)];
+        for (replica, adds, headroom) in rows {
+            let margin = settled(replica, forecast);
+            assert!((margin.adds - adds).abs() < 1e-9, "{replica:?}: {margin:?}");
+            assert!((margin.headroom - headroom).abs() < 1e-9, "{replica:?}: {margin:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use crate::engine::numeric::{replicas_ceil, share};
+
 /// What a step brought.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Step {
@@ -11,6 +13,18 @@ pub(super) struct Step {
     pub(super) demand: f64,
     /// Steps that a forecast counts for, taken as at least one.
     pub(super) stay: usize,
+    /// What one replica carries, in the same unit; `None` while nobody knows.
+    pub(super) replica: Option<f64>,
+}
+
+impl Step {
+    /// In whole replicas. What is asked of one that is there anyway costs nothing: a workload that needs a
+    /// fifth of one most of the time pays for a whole.
+    pub(super) fn whole(&self, room: f64) -> f64 {
+        let count =
+            |replica| share(room, replica).map(|count| f64::from(replicas_ceil(count)) * replica);
+        self.replica.and_then(count).unwrap_or(room)
+    }
 }
 
 /// One way of deciding. Room is in the series' unit, at full use of each replica.
@@ -32,7 +46,7 @@ impl Lane {
             self.forecasts.pop_front();
         }
         let room = self.forecasts.iter().copied().fold(step.demand / headroom, f64::max);
-        self.sum = self.sum.mul_add(kept, room);
+        self.sum = self.sum.mul_add(kept, step.whole(room));
     }
 
     pub(super) const fn sum(&self) -> f64 {
@@ -56,7 +70,7 @@ mod tests {
         let rooms: Vec<f64> = (0..20)
             .map(|minute| {
                 let forecast = if minute == 5 { 30.0 } else { 0.0 };
-                lane.enter(Step { demand: 10.0, stay: 10 }, 0.0, 0.5, forecast);
+                lane.enter(Step { demand: 10.0, stay: 10, replica: None }, 0.0, 0.5, forecast);
                 lane.sum()
             })
             .collect();

@@ -12,6 +12,7 @@ use crate::engine::forecast::trust::capped;
 use crate::engine::forecast::{Forecaster, Horizon, Rhythm, Setup as ForecastSetup, Target};
 use crate::engine::foresight::account::{Account, Rates};
 use crate::engine::foresight::ahead::{Ahead, Unit};
+use crate::engine::foresight::work::Carries;
 use crate::engine::setup::Forecasting;
 use crate::engine::units::Timestamp;
 
@@ -28,6 +29,7 @@ pub(super) struct Learned {
     pub(super) unit: Unit,
     pub(super) forecaster: Forecaster,
     pub(super) account: Account,
+    pub(super) carries: Carries,
     pub(super) rhythm: Rhythm,
     pub(super) newest: Option<Timestamp>,
     /// The newest minute of which something was known.
@@ -60,7 +62,9 @@ impl Learned {
         let account = Account::new(horizon, minutes_of(horizon), quantile);
         let rhythm = Rhythm::new(setup.zone, setup.holidays.clone());
         let (zone, holidays) = (setup.zone, setup.holidays.clone());
-        Self { unit, forecaster, account, rhythm, newest: None, known: None, zone, holidays }
+        let carries = Carries::default();
+        let (newest, known) = (None, None);
+        Self { unit, forecaster, account, carries, rhythm, newest, known, zone, holidays }
     }
 
     /// Whether it counts days as `setup` does; if not, it has to learn anew.
@@ -88,7 +92,7 @@ impl Learned {
         self.account.note(minute.at, value, rates);
         let (forecaster, largest) = (&self.forecaster, self.forecaster.largest_of_week());
         let forecast = |level| Some(capped(forecaster.quantile(horizon, level)?, largest));
-        self.account.charge(forecast);
+        self.account.charge(self.carries.within(self.unit), forecast);
     }
 
     /// Whether account and forecast look at this horizon and level.
