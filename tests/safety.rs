@@ -224,6 +224,47 @@ fn an_empty_headless_name_is_believed_when_data_is_too_old_for_anything_else() {
     assert_eq!((next.decision.state, told(&next.decision)), (State::Asleep, Some((0, false))));
 }
 
+/// Nobody behind a name that nobody was ever seen behind: a misspelt one looks like that, before six pods
+/// that serve. Demand and a schedule still wake.
+#[test]
+fn an_empty_headless_name_of_which_nothing_is_known_is_an_error_and_no_zero() {
+    let empty = |held: Option<f64>| {
+        let mut observation = Observation::empty(at(0));
+        observation.workload.addresses = Some(0);
+        observation.gateway =
+            held.map(|held| GatewayReading { held: Some(held), ..GatewayReading::default() });
+        observation
+    };
+    let plain = &[("endpoints", "dns://llama:8000/metrics")][..];
+    let gateway = &[("endpoints", "dns://llama:8000/metrics"), ("gateway", "keda-http")][..];
+    let rows = [(plain, None, false), (gateway, Some(0.0), false), (gateway, Some(3.0), true)];
+    for (trigger, held, active) in rows {
+        let decision = step(&setup(trigger), &empty(held), Memory::default()).decision;
+        let Verdict::Refuse(refusal) = &decision.verdict else { panic!("{decision:#?}") };
+        assert!(refusal.to_string().contains("no address behind the name"), "{refusal}");
+        assert_eq!(decision.active(), active.then_some(true), "{decision:#?}");
+        let asleep = Memory { last: Some(0), ..Memory::default() };
+        let decision = step(&setup(trigger), &empty(held), asleep).decision;
+        assert_eq!(told(&decision), Some((u32::from(active), active)), "{decision:#?}");
+    }
+}
+
+/// Somebody loads, of how many nobody says: no first number rests on that.
+#[test]
+fn a_pod_that_never_answered_is_no_count_of_them() {
+    let setup = setup(&[("endpoints", "http://llama:8000/metrics")]);
+    let mut memory = Memory::default();
+    for second in (0..1200).step_by(15) {
+        let mut observation = Observation::empty(at(second));
+        observation
+            .pods
+            .insert("llama-0.llama:8000".to_owned(), PodObservation::new(Phase::Loading));
+        let next = step(&setup, &observation, memory);
+        assert_eq!(told(&next.decision), None, "{second} s: {:#?}", next.decision);
+        memory = next.memory;
+    }
+}
+
 /// The wake was answered, but nobody could see it: pods that nobody sees are not put to sleep.
 #[test]
 fn a_wake_that_ends_in_an_outage_never_sends_the_woken_to_sleep() {

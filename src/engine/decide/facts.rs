@@ -153,15 +153,15 @@ impl Facts {
 /// Replicas are known zero; or unknown while the last decision was zero and nothing contradicts it.
 ///
 /// Pods that answer are the better witness: a count may lag, or be of another object of that name.
-/// A headless name loses its addresses when no pod is ready, be it for a moment: that alone puts no
-/// workload to sleep that was wanted, before its data is too old for anything else.
+/// A headless name has no addresses when no pod is ready, be it for a moment, and when it is misspelt: that
+/// alone puts nothing to sleep that was wanted or of which nothing is known, before data that came from
+/// behind it is too old for anything else.
 fn at_zero(signals: &Signals, last: Option<u32>, age: Option<Duration>) -> bool {
     let supply = &signals.supply;
     let nobody = supply.ready.unwrap_or(0) == 0 && supply.loading == 0 && supply.stuck.is_empty();
-    let wanted = last.is_some_and(|last| last > 0) && age.is_some_and(|age| age <= HOLD_FOR);
     match supply.current {
         _ if supply.read > 0 => false,
-        Some(0) if supply.by_address => !wanted,
+        Some(0) if supply.by_address => last == Some(0) || age.is_some_and(|age| age > HOLD_FOR),
         Some(current) => current == 0,
         None => last == Some(0) && nobody,
     }

@@ -21,7 +21,7 @@ pub fn state(facts: &Facts) -> State {
         (facts.at_zero, State::Asleep),
         (!facts.serving && facts.wake_held, State::Waking),
         (facts.none_ready && facts.wake_given_up && !facts.loading, State::Asleep),
-        (!facts.serving && facts.loading, State::Waking),
+        (!facts.serving && facts.loading && facts.counted, State::Waking),
         (facts.age.is_none() || !facts.counted, State::Cold),
         (older(HOLD_FOR), State::Blind),
         (older(facts.fresh_limit), State::Hold),
@@ -85,6 +85,9 @@ mod tests {
             (Facts { age: None, ..NOBODY }, State::Cold),
             (Facts { loading: true, ..NOBODY }, State::Waking),
             (Facts { loading: true, ..aged(NOBODY, 5000) }, State::Waking),
+            // Pages that never answered may be all that was listed, and the wrong ones.
+            (Facts { loading: true, counted: false, age: None, ..NOBODY }, State::Cold),
+            (Facts { wake_held: true, counted: false, age: None, ..NOBODY }, State::Waking),
             (Facts { wake_held: true, ..NOBODY }, State::Waking),
             (Facts { wake_given_up: true, none_ready: true, ..NOBODY }, State::Asleep),
             // Nobody can see the pods: they may serve.

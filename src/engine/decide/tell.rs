@@ -12,6 +12,9 @@ const TEXT_MAX: usize = 160;
 /// What is said while pods alone count the replicas, and not for long enough.
 const UNCOUNTED: &str = "replicas unknown (no kube-state-metrics); pods are watched for 60 s first";
 
+/// What is said where nobody is behind a name, which is also what a misspelt one looks like.
+const NAMELESS: &str = "no address behind the name in endpoints: is it that of a headless Service?";
+
 /// The largest count that may be told: the user's or the HPA's maximum, within the server's, and that
 /// of the calendar where it is less.
 #[must_use]
@@ -127,6 +130,9 @@ fn cause(observation: &Observation) -> String {
 
 /// What was looked for and found, and which pods could be meant.
 fn looked_for(observation: &Observation) -> String {
+    if observation.workload.addresses == Some(0) && observation.pods.is_empty() {
+        return NAMELESS.to_owned();
+    }
     if let Some(fault) = observation.faults.first() {
         return cut(fault.to_string());
     }

@@ -93,6 +93,10 @@ impl Shown {
         }
         let roles = pods.values().map(|pod| &pod.roles);
         self.notes.searched.extend(searches(&preset, roles));
+        // Listed pages of which none ever answered may be wrong, or of a workload at zero: they are no pods.
+        let nobody =
+            reading.addresses.is_none() && reading.pages.values().all(|page| !page.answered_ever);
+        let pods = if nobody { BTreeMap::new() } else { pods };
         self.notes.faults.extend(reading.faults);
         if target.gpu {
             // Pages know pods by address, GPU exporters by name: nobody says which is which.
@@ -219,6 +223,24 @@ mod tests {
             let mut shown = Shown::default();
             shown.take_held(reading, at(), &target());
             assert_eq!(shown.held.and_then(|reading| reading.held), held);
+        }
+    }
+
+    #[test]
+    fn listed_pages_that_never_answered_are_no_pods() {
+        let silent = || PageResult { phase: Phase::Loading, ..page(None) };
+        let rows = [
+            (vec![silent(), silent()], None, 0),
+            (vec![silent(), page(Some(1.0))], None, 2),
+            (vec![PageResult { answered_ever: true, ..silent() }], None, 1),
+            // Behind a name there is a pod for each address.
+            (vec![silent(), silent()], Some(2), 2),
+        ];
+        for (pages, addresses, pods) in rows {
+            let pages = (1..).zip(pages).map(|(n, page)| (format!("10.0.0.{n}"), page)).collect();
+            let mut shown = Shown::default();
+            shown.take_engine(Reading { pages, addresses, ..Reading::default() }, &target());
+            assert_eq!(shown.pods.map(|(pods, _)| pods.len()), Some(pods));
         }
     }
 
