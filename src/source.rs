@@ -125,6 +125,9 @@ impl Sources {
             let allowed = self.datasources.iter().filter(|(_, other)| other.allows(namespace));
             let names: Vec<&str> = allowed.map(|(name, _)| name.as_str()).collect();
             let place = match names.as_slice() {
+                [] if self.datasources.is_empty() => {
+                    format!("datasource {name} (this server has none; see --prometheus-url)")
+                }
                 [] => format!("datasource {name} (none is available)"),
                 few if few.len() <= NAMES_MAX => {
                     format!("datasource {name} (available: {})", few.join(", "))

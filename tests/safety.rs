@@ -249,6 +249,28 @@ fn an_empty_headless_name_of_which_nothing_is_known_is_an_error_and_no_zero() {
     }
 }
 
+/// Own signals alone, one of them unreadable, and nobody counts replicas: that a part of the demand is one
+/// replica is no reason to scale ten to it.
+#[test]
+fn an_own_signal_that_is_part_of_the_demand_is_no_first_number() {
+    let setup = setup(&[
+        ("engine", "custom"),
+        ("signals", "[{name: a, query: sum(a), target: 4}, {name: b, query: sum(b), target: 4}]"),
+    ]);
+    let observe = |b: Option<f64>| {
+        let mut observation = Observation::empty(at(0));
+        let age = Some(Duration::ZERO);
+        observation.own = vec![OwnReading { value: Some(4.0), age }, OwnReading { value: b, age }];
+        observation
+    };
+    assert_eq!(told(&step(&setup, &observe(None), Memory::default()).decision), None);
+    let whole = step(&setup, &observe(Some(40.0)), Memory::default());
+    assert_eq!(told(&whole.decision), Some((10, true)), "{:#?}", whole.decision);
+    // What was told before stands.
+    let held = step(&setup, &observe(None), whole.memory);
+    assert_eq!(told(&held.decision), Some((10, true)));
+}
+
 /// Somebody loads, of how many nobody says: no first number rests on that.
 #[test]
 fn a_pod_that_never_answered_is_no_count_of_them() {

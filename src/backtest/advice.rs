@@ -82,7 +82,7 @@ fn starting(backtest: &Backtest, entry: &Entry) -> Option<String> {
         format!(
             "In {starting} of the {all} stretches in which {} was slower than {} s (95th \
              percentile of the time to first token), replicas were still starting: a cold start \
-             shorter than {:.0} s (image and weights on the node) or more headroom would help.",
+             shorter than {:.0} s (image and weights on the node) or a lower headroom would help.",
             entry.name, world.ttft, world.cold_start,
         )
     })

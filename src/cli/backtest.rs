@@ -162,7 +162,7 @@ pub(super) struct Args {
     gpu_price: Option<f64>,
 
     /// Compare this policy, or all; may be repeated [default: static-peak, keda-queue, hpa-kv, slo-aware,
-    /// prescale-reactive, oracle]
+    /// prescale-reactive, prescale-auto, oracle]
     #[arg(long, value_name = "NAME", value_parser = words::policies())]
     #[arg(help_heading = "Comparison")]
     policy: Vec<String>,

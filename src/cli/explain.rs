@@ -32,7 +32,7 @@ pub(super) struct Args {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   prescale explain team-a/llama
-  prescale explain team-a/llama -o json --server http://prescale.keda:8080
+  prescale explain team-a/llama -o json --server http://prescale.prescale.svc:8080
 The lines are explained in docs/explain.md.";
 
 /// What of the API's answer is printed.

@@ -21,7 +21,7 @@ pub use stages::Stages;
 const KEPT: usize = 64;
 /// Three such seeds, between a warm node (100 s) and a cold one (420 s). The median follows real ones
 /// after three of them, the P90 after 27.
-const SEED: Duration = Duration::from_mins(3);
+pub const SEED: Duration = Duration::from_mins(3);
 /// How many seeds there are at first.
 const SEEDS: usize = 3;
 /// A longer "cold start" is a pod that waited for a node, or crashed and came back.
@@ -70,6 +70,12 @@ impl ColdStarts {
     #[must_use]
     pub fn median(&self, lead: Lead) -> Duration {
         self.quantile(lead, 0.5)
+    }
+
+    /// How many are assumed beside those that were seen, of [`SEED`] each.
+    #[must_use]
+    pub fn assumed(&self) -> usize {
+        if self.0.len() < KEPT { SEEDS } else { 0 }
     }
 
     /// How many were seen, of the last sixty.

@@ -87,7 +87,7 @@ fn wanted(
             if let Some(age) = facts.age.filter(|age| *age > facts.fresh_limit) {
                 reasons.push(Reason::Stale { age });
             }
-            Some(held(case, facts, memory, reasons))
+            held(case, facts, memory, reasons)
         }
         State::Waking => Some(woken(case, facts, memory, reasons)),
         State::Asleep | State::AsleepBlind => {
@@ -123,9 +123,15 @@ fn floored(
 
 /// The last good decision, or more where what can be read needs more. With partial data the high
 /// reading goes into the down-window, so that the way down knows of it once data is complete.
-fn held(case: &Case<'_>, facts: &Facts, memory: &mut Memory, reasons: &mut Vec<Reason>) -> u32 {
+/// `None` where there is neither: of how many replicas there are nothing is known.
+fn held(
+    case: &Case<'_>,
+    facts: &Facts,
+    memory: &mut Memory,
+    reasons: &mut Vec<Reason>,
+) -> Option<u32> {
     let current = case.signals.supply.current;
-    let last = memory.last.or(current).unwrap_or(0);
+    let last = memory.last.or(current)?;
     let need = case.need.up;
     // Pods that answer outweigh a count of zero, except where zero was wanted: those are leaving.
     let answering = case.signals.supply.read > 0 && memory.last != Some(0);
@@ -141,7 +147,7 @@ fn held(case: &Case<'_>, facts: &Facts, memory: &mut Memory, reasons: &mut Vec<R
         memory.window.note(now, down, case.timings.window);
         memory.unrest.note(now, (need, down), case.timings.soon);
     }
-    want
+    Some(want)
 }
 
 /// At least one until a pod serves; never less than before while pods are on their way.

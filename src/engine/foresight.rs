@@ -94,7 +94,10 @@ impl Foresight {
         }
         let unit = if setup.family == Family::Llm { Unit::Requests } else { Unit::Replicas };
         let fresh = || Arc::new(Learned::new(unit, &setup.forecast));
-        self.learned = self.learned.take().filter(|learned| learned.is_for(&setup.forecast));
+        let newest = minutes.last().map(|minute| minute.at);
+        self.learned = self.learned.take().filter(|learned| {
+            learned.is_for(&setup.forecast) && newest.is_none_or(|at| !learned.is_ahead_of(at))
+        });
         let learned = Arc::make_mut(self.learned.get_or_insert_with(fresh));
         if let Some(lead) = lead {
             learned.turn_to(horizon_for(lead), quantile(setup));
@@ -149,7 +152,7 @@ impl Foresight {
     #[must_use]
     pub fn ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
         let learned = self.learned_ahead(setup, now, lead);
-        let said = self.said.filter(|said| now.since(said.known) <= AGE_MAX);
+        let said = self.said.filter(|said| is_young(said.known, now));
         let known = learned.filter(|ahead| ahead.work.is_some()).zip(self.newest_known());
         // A minute or a day of the past is less than what was known.
         let is_less = |ahead: &Ahead| said.is_some_and(|said| ahead.stage < said.ahead.stage);
@@ -166,7 +169,7 @@ impl Foresight {
         if !learned.is_at(horizon, quantile) {
             Arc::make_mut(learned).turn_to(horizon, quantile);
         }
-        let old = learned.known.is_none_or(|known| now.since(known) > AGE_MAX);
+        let old = learned.known.is_none_or(|known| !is_young(known, now));
         let ahead = learned.ahead(horizon, quantile);
         Some(Ahead { work: ahead.work.filter(|_| !old), ..ahead })
     }
@@ -226,6 +229,11 @@ impl Foresight {
         let bands = HORIZONS.into_iter().enumerate();
         bands.filter_map(|(idx, minutes)| of(idx).map(|(mid, up)| (minutes, mid, up))).collect()
     }
+}
+
+/// Whether what was known at `known` still says something at `now`, and is not of a clock that went ahead.
+fn is_young(known: Timestamp, now: Timestamp) -> bool {
+    now.since(known) <= AGE_MAX && known.since(now) <= Minute::LENGTH
 }
 
 /// The level of the forecast before anything gives way.
@@ -324,6 +332,18 @@ mod tests {
         assert!(!foresight.is_taught(&setup, at(1440)));
         foresight.learn(&setup, &[minute(1446)]);
         assert_eq!(foresight.ahead(&setup, at(1447), LEAD).unwrap().stage, Stage::Cold);
+    }
+
+    #[test]
+    fn a_clock_that_went_ahead_and_back_leaves_no_forecast_that_seems_young() {
+        let setup = setup();
+        let mut foresight = Foresight::of(&setup, LEAD, CARRIES, &days(1));
+        assert!(foresight.ahead(&setup, at(1440), LEAD).unwrap().work.is_some());
+        // Five hours back: what is known lies ahead.
+        let now = at(1440 - 300);
+        assert!(foresight.ahead(&setup, now, LEAD).is_none_or(|ahead| ahead.work.is_none()));
+        foresight.learn(&setup, &[minute(1440 - 300)]);
+        assert_eq!(foresight.newest_known(), Some(now), "it begins anew");
     }
 
     #[test]

@@ -276,6 +276,8 @@ pub enum FaultKind {
     Forbidden,
     /// 429 or 503: told to wait.
     Overloaded,
+    /// 422: the query was read and not executed, for too many samples or a mistake in it.
+    QueryFailed,
     /// Another 4xx.
     ClientError,
     /// Another 5xx.
@@ -315,6 +317,7 @@ impl FaultKind {
             Self::Tls => "TLS handshake failed",
             Self::Forbidden => "access denied",
             Self::Overloaded => "overloaded, told to wait",
+            Self::QueryFailed => "query not executed",
             Self::ClientError => "request refused",
             Self::ServerError => "server error",
             Self::Redirect => "redirect not followed",

@@ -102,7 +102,7 @@ impl Metrics {
     /// Registers everything under its full name.
     pub fn register(&self, registry: &mut Registry) {
         let Self { requests, duration, streams, connections, closed, .. } = self;
-        let Self { denied, insecure, tls_reload_ok, tls_expiry, .. } = self;
+        let Self { denied, insecure, .. } = self;
         registry.register("prescale_rpc_requests", "Calls by method and code", requests.clone());
         registry.register(
             "prescale_rpc_duration_seconds",
@@ -126,6 +126,12 @@ impl Metrics {
             "Whether anybody who reaches the port may call: plaintext beyond loopback (1) or not (0)",
             insecure.clone(),
         );
+    }
+
+    /// Registers what there is to say of certificates: without TLS nothing, since an expiry of zero would be
+    /// an alarm.
+    pub fn register_tls(&self, registry: &mut Registry) {
+        let Self { tls_reload_ok, tls_expiry, .. } = self;
         registry.register(
             "prescale_tls_last_reload_success",
             "Whether the certificate files were usable the last time they changed (1) or not (0)",

@@ -34,7 +34,9 @@ pub fn explain(report: &mut Report, view: &View<'_>, past: Past) {
     let View { setup, memory, decision, .. } = *view;
     let foreseen = decision.and_then(|decision| decision.foreseen);
     let coverage = gather::coverage(setup, memory);
-    let evidence = Evidence { setup, foreseen: foreseen.as_ref(), coverage, course: &course };
+    let error = report.answer.error.as_deref();
+    let evidence =
+        Evidence { setup, foreseen: foreseen.as_ref(), coverage, course: &course, error };
     let verdict = verdict::verdict(&evidence);
     let mut insight = Insight {
         foreseen: foreseen.as_ref().map(gather::foreseen),

@@ -52,6 +52,8 @@ pub(crate) struct Teacher {
     /// What was fetched; what is stored is read when it is needed, or thousands of scalers that wait
     /// for their turn would hold a megabyte each.
     fetched: BTreeMap<Timestamp, Minute>,
+    /// All of it was handed to the store.
+    stored: bool,
 }
 
 /// What is known of a past.
@@ -72,7 +74,7 @@ impl Teacher {
         }
         let taught = scaler.memory().foresight.is_taught(setup, scaler.clock().now());
         scaler.lessons().recent = (!taught).then(VecDeque::new);
-        Some(Self { shared, scaler, taught, fetched: BTreeMap::new() })
+        Some(Self { shared, scaler, taught, fetched: BTreeMap::new(), stored: true })
     }
 
     /// Teaches the past, then every day again.
@@ -101,7 +103,14 @@ impl Teacher {
                 from = begins(now, history);
                 self.scaler.lessons().recent = Some(VecDeque::new());
                 Box::pin(self.teach(from)).await;
-                self.scaler.lessons().recent = None;
+                let mut lessons = self.scaler.lessons();
+                lessons.recent = None;
+                let done = matches!(lessons.learning, Learning::Done { .. });
+                drop(lessons);
+                // What came since the past was there, ticks have stored.
+                if done && self.stored {
+                    self.keep_cursor(now);
+                }
             }
         }
     }
@@ -121,6 +130,8 @@ impl Teacher {
         }
         if whole {
             self.scaler.lessons().learning = Learning::Done { minutes: known.minutes };
+        }
+        if whole && self.stored {
             self.keep_cursor(now);
         }
         info!(minutes = known.minutes, "history learned");
@@ -177,6 +188,7 @@ impl Teacher {
             let key = keep::key(self.scaler.key(), &self.scaler.spec);
             if !store.add_minutes(&key, &minutes) {
                 debug!("history not stored: too much waits to be written");
+                self.stored = false;
             }
         }
         let known = minutes.into_iter().filter(Minute::is_known);
@@ -240,8 +252,8 @@ fn spread(names: [&str; 3]) -> Duration {
     SPREAD.mul_f64(f64::from(hash) / f64::from(u32::MAX))
 }
 
-/// What to ask for: the time since the newest minute, and, unless everything before was there once, the
-/// time before the oldest.
+/// What to ask for: the time since everything was there, as far as minutes go on from then, and, unless it
+/// ever was, the time before the oldest. A refill that was broken off has its newest days, and a hole.
 fn wanted(
     from: Timestamp,
     now: Timestamp,
@@ -249,7 +261,8 @@ fn wanted(
     complete: Option<Timestamp>,
 ) -> Vec<Cursor> {
     let Some((first, last)) = known.ends else { return vec![Cursor::new(from, now)] };
-    let since = Cursor::new(last.plus(Minute::LENGTH).max(from), now);
+    let since = complete.map_or(last, |complete| complete.min(last));
+    let since = Cursor::new(since.plus(Minute::LENGTH).max(from), now);
     let before = complete.is_none().then(|| Cursor::new(from, first));
     [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
 }
@@ -263,7 +276,7 @@ pub(crate) const fn gate() -> Semaphore {
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY_MS, SPREAD, begins, spread};
+    use super::{Cursor, DAY_MS, Known, SPREAD, begins, spread, wanted};
     use crate::engine::units::Timestamp;
 
     #[test]
@@ -275,6 +288,26 @@ mod tests {
         }
         assert_eq!(begins(at(20_001, 0), history), at(19_987, 0));
         assert_eq!(begins(at(20_000, 5), Duration::from_mins(1)), at(19_999, 0));
+    }
+
+    #[test]
+    fn a_refill_that_was_broken_off_is_asked_for_again() {
+        let day = |days: i64| Timestamp::from_unix_ms((20_000 + days) * DAY_MS);
+        let minute = |days| day(days).plus(Duration::from_mins(1));
+        let known = |first, last| Known { ends: Some((day(first), day(last))), minutes: 9 };
+        let rows = [
+            (Known::default(), None, vec![(day(0), day(14))]),
+            // Nothing was ever whole.
+            (known(5, 13), None, vec![(minute(13), day(14)), (day(0), day(5))]),
+            (known(5, 13), Some(day(13)), vec![(minute(13), day(14))]),
+            // Minutes reach to 13, but were whole up to 10 only.
+            (known(5, 13), Some(day(10)), vec![(minute(10), day(14))]),
+        ];
+        for (known, complete, expected) in rows {
+            let asked = wanted(day(0), day(14), known, complete);
+            let asked: Vec<_> = asked.iter().map(|it: &Cursor| (it.from(), it.until())).collect();
+            assert_eq!(asked, expected, "{complete:?}");
+        }
     }
 
     #[test]

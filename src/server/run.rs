@@ -210,6 +210,9 @@ fn start(
     );
     let grpc_metrics = grpc::Metrics::default();
     let mut metrics = metrics(clock, &registry, (&sources, &grpc_metrics));
+    if settings.tls.is_some() {
+        grpc_metrics.register_tls(metrics.registry_mut());
+    }
     if let Some(store) = &store {
         store.metrics().register(metrics.registry_mut());
     }

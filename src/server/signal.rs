@@ -18,8 +18,8 @@ pub fn cancel_on_signals<const N: usize>(stages: [CancellationToken; N]) -> std:
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            info!(signal = name, "shutting down");
             stage.cancel();
+            info!(signal = name, "shutting down");
         }
     });
     Ok(())

@@ -254,7 +254,7 @@ impl Backfill {
             self.columns.clear();
             return Stop::Later(kind);
         }
-        if is_final(kind) || kind == FaultKind::TooLarge {
+        if is_final(kind) || matches!(kind, FaultKind::TooLarge | FaultKind::QueryFailed) {
             Stop::Failed(Reason::Refused(datasource.fault(kind)))
         } else {
             Stop::Later(kind)

@@ -90,6 +90,7 @@ pub enum Error {
 /// What people can do about some kinds.
 const fn hint(kind: FaultKind) -> &'static str {
     match kind {
+        FaultKind::QueryFailed => " (it asks too much of the server, or cannot be computed)",
         FaultKind::ClientError => " (is it a valid query, and the URL that of a Prometheus API?)",
         FaultKind::TooLarge => " (does the query have many series? use sum(..))",
         FaultKind::Forbidden => " (are the credentials right?)",

@@ -81,7 +81,7 @@ impl Batch {
     /// there was no room.
     pub(super) fn put_back(&mut self, older: Self) -> u64 {
         let mut lost = 0;
-        let Self { states, minutes, cursors, minutes_count: _ } = older;
+        let Self { states, minutes, mut cursors, minutes_count: _ } = older;
         for (key, state) in states {
             if !self.states.contains_key(&key) {
                 lost += u64::from(!self.save(key, state));
@@ -96,6 +96,8 @@ impl Batch {
                 minutes.into_iter().filter(|(at, _)| !is_newer(at)).map(|(_, it)| it).collect();
             if !self.add(&identity, &kept) {
                 lost += u64::try_from(kept.len()).unwrap_or(u64::MAX);
+                // It would say that these are there.
+                cursors.remove(&identity);
             }
         }
         for (identity, until) in cursors {

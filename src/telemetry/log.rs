@@ -80,7 +80,9 @@ impl Level {
 /// When it was set up before.
 pub fn init(format: Format, level: &Level) -> Result<(), Error> {
     let filter = EnvFilter::new(level.directives());
-    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    // A line that cannot be written is lost. Told to the same stream, as is the default, it would be a panic of
+    // whoever logs: a collector that restarts must not end a scaler.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match format {
         Format::Json => log.json().flatten_event(true).with_writer(io::stderr).try_init(),
         Format::Text => log.with_ansi(false).with_writer(OneLine(io::stderr)).try_init(),

@@ -130,21 +130,24 @@ async fn stages_are_whole_days_newest_first_and_each_minute_comes_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_too_slow_for_a_day_is_asked_for_less() {
-    let server = Server::start(|request| {
-        if field(request, "end") - field(request, "start") >= 6 * 3600 {
-            let said = br#"{"status":"error","errorType":"timeout"}"#;
-            return Reply::Answer(503, Vec::new(), said.to_vec());
-        }
-        envelope(&eights(request), "")
-    })
-    .await;
-    let clock = clock();
-    let sources = sources(DatasourceConfig::at(server.url()), clock.clone());
-    let mut backfill = backfill(&sources, &signal(), (FROM, FROM + 2 * DAY));
-    complete(&all(&mut backfill, &clock).await, (FROM, FROM + 2 * DAY));
-    // 24 and 12 hours in vain, eight stages of six; of the ninth length nothing is left.
-    assert_eq!(backfill.progress().queries, 2 + 8);
+async fn a_server_for_which_a_day_is_too_much_is_asked_for_less() {
+    // Too slow; too many samples.
+    for (status, said) in [(503, "timeout"), (422, "execution")] {
+        let server = Server::start(move |request| {
+            if field(request, "end") - field(request, "start") >= 6 * 3600 {
+                let said = format!(r#"{{"status":"error","errorType":"{said}"}}"#);
+                return Reply::Answer(status, Vec::new(), said.into_bytes());
+            }
+            envelope(&eights(request), "")
+        })
+        .await;
+        let clock = clock();
+        let sources = sources(DatasourceConfig::at(server.url()), clock.clone());
+        let mut backfill = backfill(&sources, &signal(), (FROM, FROM + 2 * DAY));
+        complete(&all(&mut backfill, &clock).await, (FROM, FROM + 2 * DAY));
+        // 24 and 12 hours in vain, eight stages of six; of the ninth length nothing is left.
+        assert_eq!(backfill.progress().queries, 2 + 8, "{status}");
+    }
 }
 
 #[tokio::test]

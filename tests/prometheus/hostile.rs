@@ -62,7 +62,7 @@ async fn every_wrong_status_is_a_fault_of_its_kind() {
         (401, FaultKind::Forbidden),
         (403, FaultKind::Forbidden),
         (404, FaultKind::ClientError),
-        (422, FaultKind::ClientError),
+        (422, FaultKind::QueryFailed),
         (429, FaultKind::Overloaded),
         (500, FaultKind::ServerError),
         (502, FaultKind::ServerError),

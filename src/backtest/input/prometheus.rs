@@ -84,11 +84,12 @@ fn recorded(
     sizes: Sizes,
 ) -> Result<Recorded, InputError> {
     let samples = history.series.samples();
+    let (asked, window) = (window, begun(window, samples));
     let steps: Vec<Step> =
         samples.iter().map(|sample| step(sample, window, sizes)).collect::<Result<_, _>>()?;
     if steps.iter().all(|step| step.count <= 0.0) {
         return Err(InputError::Nobody {
-            from: history::rfc3339(window.after),
+            from: history::rfc3339(asked.after),
             until: history::rfc3339(window.until),
             problem: if steps.is_empty() { "no value" } else { "no value above 0" },
         });
@@ -97,10 +98,16 @@ fn recorded(
         name: question.query.clone(),
         begins: Some(window.after),
         length: window.until.since(window.after),
-        notes: notes(window, history),
+        notes: notes((asked, window), history),
         sizes,
         origin: Origin::Counts(steps),
     })
+}
+
+/// From the first value on: before it nothing was counted, which is not that nobody came.
+fn begun(window: Window, samples: &[Sample]) -> Window {
+    let first = samples.first().map(|sample| sample.at.minus(window.step));
+    Window { after: first.map_or(window.after, |first| first.max(window.after)), ..window }
 }
 
 /// What arrived in the minute up to a sample.
@@ -115,8 +122,12 @@ fn step(sample: &Sample, window: Window, sizes: Sizes) -> Result<Step, InputErro
     Ok(Step { at, width: window.step, count, prompt, output })
 }
 
-fn notes(window: Window, history: &History) -> Vec<String> {
+fn notes((asked, window): (Window, Window), history: &History) -> Vec<String> {
     let mut notes = Vec::new();
+    if window.after > asked.after {
+        let [asked, first] = [asked.after, window.after].map(history::rfc3339);
+        notes.push(format!("nothing is known before {first}: it begins there, not at {asked}"));
+    }
     let all = window.until.since(window.after).div_duration_f64(window.step);
     let missing = all - as_f64(history.series.samples().len());
     if missing > 0.0 {

@@ -251,8 +251,13 @@ fn own(
 }
 
 /// Faults that are the query's own, and what to do about them; others may pass.
-const QUERY_FAULTS: [(FaultKind, Level, &str); 5] = [
+const QUERY_FAULTS: [(FaultKind, Level, &str); 6] = [
     (FaultKind::TooManySeries, Level::Error, ": sum it"),
+    (
+        FaultKind::QueryFailed,
+        Level::Error,
+        ": it asks too much of the server, or cannot be computed",
+    ),
     (FaultKind::ClientError, Level::Error, ": the server does not accept the query"),
     (FaultKind::BadResponse, Level::Error, ": it must result in one number"),
     (FaultKind::Empty, Level::Warning, ": nothing is selected, which is not zero"),

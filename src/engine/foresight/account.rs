@@ -78,9 +78,14 @@ impl Account {
     }
 
     /// Looks at another horizon or level from now on. What was said of the old one is not judged;
-    /// the verdict so far stands, for the forecaster is the same.
+    /// the verdict so far stands, for the forecaster is the same. Of another level it says nothing: losses
+    /// are weighed by it.
     pub(super) fn turn_to(&mut self, horizon: usize, minutes: usize, level: f64) {
         self.claims.clear();
+        if level.to_bits() != self.level() {
+            self.ledger = Ledger::new(level, Minute::LENGTH);
+            (self.covered, self.counted) = (0.0, 0);
+        }
         (self.horizon, self.minutes, self.level) = (horizon, minutes, level);
     }
 
@@ -145,12 +150,8 @@ impl Account {
         let demand = held.flatten().copied().reduce(f64::max);
         let demand = demand.filter(|demand| known && *demand > 0.0);
         if let Some((way, demand)) = self.way.as_ref().zip(demand) {
-            self.bill.enter(
-                Minute::LENGTH,
-                way,
-                Step { demand, stay: lag / STAY, replica },
-                forecast,
-            );
+            let step = Step { demand, stay: lag / STAY, replica, bounds: way.bounds };
+            self.bill.enter(Minute::LENGTH, way, step, forecast);
         }
     }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use crate::engine::decision::Margin;
 use crate::engine::foresight::lane::{Lane, Step};
+use crate::engine::numeric::share;
 use crate::engine::setup::{Family, Setup, Targets, Thrift};
+use crate::engine::units::Replicas;
 
 /// Demand that a replica may carry of a forecast quantile, which has its margin already: the rest is
 /// for what comes and goes within its minutes.
@@ -36,7 +38,11 @@ pub(super) struct Rung {
 
 /// From giving up nothing to giving up the most.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Way([Rung; RUNGS]);
+pub(super) struct Way {
+    rungs: [Rung; RUNGS],
+    /// Replicas that are there anyway, and the most that may be.
+    pub(super) bounds: (f64, f64),
+}
 
 impl Way {
     /// As `setup` allows, at a forecast of `quantile`; `None` where it fixes what holds, or where targets
@@ -57,7 +63,10 @@ impl Way {
             rung.headroom = first.headroom.max(headroom);
             rung.quantile = first.quantile.min(most.max(least));
         }
-        Some(Self(way))
+        let count = |bound: Option<Replicas>| bound.map(|bound| f64::from(bound.get()));
+        let least = count(setup.min_replicas).unwrap_or(0.0);
+        let most = count(setup.max_replicas).unwrap_or(f64::INFINITY).max(least);
+        Some(Self { rungs: way, bounds: (least, most) })
     }
 }
 
@@ -66,10 +75,12 @@ impl Way {
 pub(super) struct Bill {
     alone: f64,
     rungs: [Lane; RUNGS],
+    /// What a replica carried in the sums; `None` before anybody knew.
+    replica: Option<f64>,
 }
 
 impl Bill {
-    pub(super) const EMPTY: Self = Self { alone: 0.0, rungs: [Lane::EMPTY; RUNGS] };
+    pub(super) const EMPTY: Self = Self { alone: 0.0, rungs: [Lane::EMPTY; RUNGS], replica: None };
 
     /// Enters a step of this length, and the forecast at each quantile.
     pub(super) fn enter(
@@ -80,17 +91,28 @@ impl Bill {
         forecast: impl Fn(f64) -> Option<f64>,
     ) {
         let mut forecasts = [0.0; RUNGS];
-        for (said, rung) in forecasts.iter_mut().zip(way.0) {
+        for (said, rung) in forecasts.iter_mut().zip(way.rungs) {
             let Some(forecast) = forecast(rung.quantile).filter(|it| it.is_finite()) else {
                 return;
             };
             *said = forecast / FORECAST_SHARE.max(rung.headroom);
         }
+        self.count_in(step.replica);
         let kept = (-length.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        self.alone = self.alone.mul_add(kept, step.whole(step.demand / way.0[0].headroom));
-        for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.0).zip(forecasts) {
+        self.alone = self.alone.mul_add(kept, step.whole(step.demand / way.rungs[0].headroom));
+        for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.rungs).zip(forecasts) {
             lane.enter(step, kept, rung.headroom, forecast);
         }
+    }
+
+    /// What a replica carries is learned anew: the replicas of the minutes behind stay as many.
+    fn count_in(&mut self, replica: Option<f64>) {
+        let now = replica.filter(|replica| *replica > 0.0).or(self.replica);
+        if let Some(factor) = now.zip(self.replica).and_then(|(now, before)| share(now, before)) {
+            self.alone *= factor;
+            self.rungs.iter_mut().for_each(|lane| lane.weigh(factor));
+        }
+        self.replica = now;
     }
 
     /// The first place on the way that keeps within the budget, between two rungs in a straight line,
@@ -106,7 +128,7 @@ impl Bill {
         let part =
             if over > under { ((over - BUDGET) / (over - under)).clamp(0.0, 1.0) } else { 1.0 };
         let between = |from: f64, to: f64| (to - from).mul_add(part, from);
-        let (from, to) = (way.0[before], way.0[at]);
+        let (from, to) = (way.rungs[before], way.rungs[at]);
         let margin =
             Margin { headroom: between(from.headroom, to.headroom), adds: adds(&self.rungs[0]) };
         Some((margin, between(from.quantile, to.quantile)))
@@ -115,6 +137,7 @@ impl Bill {
     /// Everything `factor` times as large.
     pub(super) fn rescale(&mut self, factor: f64) {
         self.alone *= factor;
+        self.replica = self.replica.map(|replica| replica * factor);
         self.rungs.iter_mut().for_each(|lane| lane.rescale(factor));
     }
 }
@@ -127,7 +150,7 @@ mod tests {
     use crate::engine::demand_tests;
     use crate::engine::foresight::lane::Step;
     use crate::engine::setup::{Setup, Thrift};
-    use crate::engine::units::Ratio;
+    use crate::engine::units::{Ratio, Replicas};
 
     fn setup(thrift: Thrift) -> Setup {
         let mut setup = demand_tests::setup();
@@ -136,7 +159,7 @@ mod tests {
         setup
     }
 
-    const STEP: Step = Step { demand: 7.0, stay: 1, replica: None };
+    const STEP: Step = Step { demand: 7.0, stay: 1, replica: None, bounds: (0.0, f64::INFINITY) };
 
     /// A day in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
     /// its distance from demand less for each five points of the quantile.
@@ -195,6 +218,40 @@ mod tests {
             assert!((margin.adds - adds).abs() < 1e-9, "{replica:?}: {margin:?}");
             assert!((margin.headroom - headroom).abs() < 1e-9, "{replica:?}: {margin:?}");
         }
+    }
+
+    #[test]
+    fn replicas_that_are_there_anyway_or_never_may_be_add_nothing() {
+        let adds = |min: Option<u32>, max: Option<u32>| {
+            let mut setup = setup(Thrift::MarginAndQuantile);
+            (setup.min_replicas, setup.max_replicas) =
+                (min.map(Replicas::new), max.map(Replicas::new));
+            let way = Way::of(&setup, 0.95).unwrap();
+            let mut bill = Bill::EMPTY;
+            // Demand is 10 in room, one replica; the forecast asks for three.
+            let step = Step { replica: Some(10.0), bounds: way.bounds, ..STEP };
+            (0..100).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(28.0)));
+            bill.settle(&way).unwrap().0.adds
+        };
+        let rows =
+            [(None, None, 2.0), (Some(3), None, 0.0), (Some(2), None, 0.5), (None, Some(2), 1.0)];
+        for (min, max, expected) in rows {
+            assert!((adds(min, max) - expected).abs() < 1e-9, "{min:?} to {max:?}");
+        }
+    }
+
+    #[test]
+    fn an_hour_of_a_wrong_capacity_weighs_no_more_than_an_hour() {
+        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
+        let mut bill = Bill::EMPTY;
+        let mut minutes = |replica, count| {
+            let step = Step { replica: Some(replica), ..STEP };
+            (0..count).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(28.0)));
+            bill.settle(&way).unwrap().0.adds
+        };
+        // A million times too much: one replica is enough for both. Then one for demand, three for the forecast.
+        assert!(minutes(1e7, 60).abs() < 1e-9);
+        assert!(minutes(10.0, 1440) > 1.8);
     }
 
     #[test]

@@ -15,14 +15,19 @@ pub(super) struct Step {
     pub(super) stay: usize,
     /// What one replica carries, in the same unit; `None` while nobody knows.
     pub(super) replica: Option<f64>,
+    /// Replicas that are there anyway, and the most that may be.
+    pub(super) bounds: (f64, f64),
 }
 
 impl Step {
     /// In whole replicas. What is asked of one that is there anyway costs nothing: a workload that needs a
     /// fifth of one most of the time pays for a whole.
     pub(super) fn whole(&self, room: f64) -> f64 {
-        let count =
-            |replica| share(room, replica).map(|count| f64::from(replicas_ceil(count)) * replica);
+        let (least, most) = self.bounds;
+        let count = |replica| {
+            let count = f64::from(replicas_ceil(share(room, replica)?));
+            Some(count.clamp(least, most) * replica)
+        };
         self.replica.and_then(count).unwrap_or(room)
     }
 }
@@ -53,6 +58,11 @@ impl Lane {
         self.sum
     }
 
+    /// What is in the sum counts `factor` times as much.
+    pub(super) fn weigh(&mut self, factor: f64) {
+        self.sum *= factor;
+    }
+
     /// Everything `factor` times as large.
     pub(super) fn rescale(&mut self, factor: f64) {
         self.sum *= factor;
@@ -70,7 +80,12 @@ mod tests {
         let rooms: Vec<f64> = (0..20)
             .map(|minute| {
                 let forecast = if minute == 5 { 30.0 } else { 0.0 };
-                lane.enter(Step { demand: 10.0, stay: 10, replica: None }, 0.0, 0.5, forecast);
+                lane.enter(
+                    Step { demand: 10.0, stay: 10, replica: None, bounds: (0.0, f64::INFINITY) },
+                    0.0,
+                    0.5,
+                    forecast,
+                );
                 lane.sum()
             })
             .collect();

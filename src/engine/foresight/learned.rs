@@ -20,6 +20,8 @@ use crate::engine::units::Timestamp;
 pub(super) const HORIZONS: [u32; 9] = [1, 5, 10, 15, 20, 30, 45, 60, 90];
 /// Between a minute and the next forecast.
 const INTERVAL: Duration = Minute::LENGTH;
+/// What is learned again may overlap with what is known: so much is no clock that was set back.
+const AHEAD_MAX: Duration = Duration::from_hours(1);
 /// Levels beyond this one are not calibrated.
 pub(super) const QUANTILE_MAX: f64 = 0.99;
 
@@ -70,6 +72,12 @@ impl Learned {
     /// Whether it counts days as `setup` does; if not, it has to learn anew.
     pub(super) fn is_for(&self, setup: &Forecasting) -> bool {
         self.zone == setup.zone && self.holidays == setup.holidays
+    }
+
+    /// Whether its clock went ahead and was set back: what comes would be older than what is known for as long
+    /// as that was.
+    pub(super) fn is_ahead_of(&self, at: Timestamp) -> bool {
+        self.newest.is_some_and(|newest| newest.since(at) > AHEAD_MAX)
     }
 
     /// `margin` is by how much more than what it saw the reactive decision makes room for.

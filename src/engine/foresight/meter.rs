@@ -48,6 +48,8 @@ impl Meter {
             let (before, read) = last?;
             (minute_of(before), (into(before) >= EARLIEST).then_some(read))
         };
+        // Set back by more, the clock was wrong before.
+        self.closed = self.closed.filter(|closed| *closed <= over + BACK_MAX);
         let is_new = over < minute && self.closed.is_none_or(|closed| over > closed);
         if !is_new {
             return None;
@@ -59,6 +61,8 @@ impl Meter {
 }
 
 const MINUTE_MS: i64 = 60_000;
+/// Minutes that a clock may be set back before what was closed counts no more.
+const BACK_MAX: i64 = 60;
 
 const fn minute_of(at: Timestamp) -> i64 {
     at.unix_ms().div_euclid(MINUTE_MS)
@@ -110,6 +114,12 @@ mod tests {
             "a clock set back",
             &[(60, 1.0), (0, 2.0), (60, 3.0), (120, 4.0)],
             &[(0, Some(1.0)), (1, Some(4.0))],
+        );
+        let wrong = 10 * 86_400;
+        check(
+            "a clock that went ahead",
+            &[(60, 1.0), (wrong, 2.0), (120, 3.0), (180, 4.0)],
+            &[(0, Some(1.0)), (wrong / 60 - 1, Some(2.0)), (1, Some(3.0)), (2, Some(4.0))],
         );
     }
 }

@@ -179,6 +179,8 @@ pub struct LeadLine {
     pub cold_start_seconds: f64,
     /// Cold starts learned from, of the last sixty.
     pub cold_starts: usize,
+    /// Cold starts assumed beside them, until there are enough.
+    pub cold_starts_assumed: usize,
     /// What they are made of, where Kubernetes says it.
     pub stages: Option<Stages>,
     /// Until KEDA and the HPA have acted, a scrape and a tick have passed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::capacity::Capacity;
 use crate::engine::decide::Timings;
-use crate::engine::decision::{Decision, Foreseen, Trust};
+use crate::engine::decision::{Decision, Foreseen, Stage, Trust};
 use crate::engine::foresight::Unit;
 use crate::engine::numeric::share;
 use crate::engine::observation::WorkloadFacts;
@@ -15,6 +15,9 @@ use crate::report::explain::data::{
     Band, Bands, CapacityLine, Cause, Course, Coverage, ForeseenLine, LeadLine, Stages, Standing,
 };
 use crate::report::facts::term_name;
+
+/// Minutes judged before a share of them is told.
+const COVERAGE_FROM: u32 = 60;
 
 /// What a scaler is looked at with.
 #[derive(Debug, Clone, Copy)]
@@ -125,7 +128,9 @@ pub(super) fn foreseen(foreseen: &Foreseen) -> ForeseenLine {
 
 pub(super) fn coverage(setup: &Setup, memory: &Memory) -> Option<Coverage> {
     let (share, minutes) = memory.foresight.coverage()?;
-    Some(Coverage { quantile: setup.forecast.quantile.min(0.99), share, minutes })
+    // Of fewer minutes a share says nothing.
+    let judged = minutes >= COVERAGE_FROM;
+    judged.then_some(Coverage { quantile: setup.forecast.quantile.min(0.99), share, minutes })
 }
 
 /// `per_replica` turns the forecast's unit into replicas.
@@ -134,6 +139,7 @@ pub(super) fn bands(
     memory: &Memory,
     per_replica: Option<f64>,
 ) -> Option<Bands> {
+    foreseen.filter(|foreseen| foreseen.stage > Stage::Cold)?;
     let foresight = &memory.foresight;
     let (unit, note) = match foresight.unit()? {
         Unit::Requests => ("requests", "requests per second"),
@@ -165,6 +171,7 @@ pub(super) fn lead(setup: &Setup, memory: &Memory) -> LeadLine {
         fixed,
         cold_start_seconds: memory.cold_starts.p90(Lead::Learned).as_secs_f64(),
         cold_starts: memory.cold_starts.seen(),
+        cold_starts_assumed: memory.cold_starts.assumed(),
         stages: memory.cold_start_stages.medians().map(|[scheduling, image, load]| Stages {
             scheduling_seconds: scheduling,
             image_seconds: image,

@@ -20,6 +20,8 @@ pub(super) struct Evidence<'a> {
     pub(super) foreseen: Option<&'a Foreseen>,
     pub(super) coverage: Option<Coverage>,
     pub(super) course: &'a Course,
+    /// The error that is sent in place of a number.
+    pub(super) error: Option<&'a str>,
 }
 
 /// The verdict.
@@ -72,7 +74,10 @@ fn text(seen: &Evidence<'_>, readiness: Readiness) -> String {
                 .to_owned()
         }
         Readiness::Ready => "ready to switch to auto".to_owned(),
-        Readiness::NotYet => format!("not yet: {}", lacks(seen)),
+        Readiness::NotYet => match seen.error {
+            Some(error) => format!("not yet: no number is sent ({error})"),
+            None => format!("not yet: {}", lacks(seen)),
+        },
         Readiness::Unready => {
             let demoted = seen.foreseen.is_some_and(|it| matches!(it.trust, Trust::Demoted { .. }));
             let why = if demoted {
@@ -155,6 +160,10 @@ fn next(seen: &Evidence<'_>, readiness: Readiness) -> Vec<String> {
         Readiness::Ready => {
             &["set scaleStrategy: auto; it returns to reactive by itself when the forecast loses"]
         }
+        Readiness::NotYet if seen.error.is_some() => &[
+            "mend what the error names: without data nothing is learned; KEDA and the HPA keep the \
+             replicas that are there while an error is sent",
+        ],
         Readiness::NotYet => &["nothing to do but wait; what is sent is safe meanwhile"],
         Readiness::Unready => &[
             "stay with what you have: it is judged anew every minute, and this verdict changes by \

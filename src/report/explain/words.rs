@@ -3,6 +3,7 @@
 //! The page, the API and `prescale explain` show these lines as they are. Every text is one line
 //! without control characters; what each means is in docs/explain.md.
 
+use crate::engine::cold_start::SEED;
 use crate::engine::decision::{Short, State};
 use crate::engine::foresight::BUDGET;
 use crate::report::explain::data::{
@@ -159,12 +160,12 @@ fn forecast(foreseen: &ForeseenLine) -> String {
     let quantile = Short(foreseen.quantile * 100.0);
     let horizon = span(foreseen.horizon_seconds);
     match (foreseen.replicas, foreseen.equivalents) {
+        _ if foreseen.stage == "cold" => format!("none yet for p{quantile} within {horizon}"),
         (Some(count), Some(equivalents)) => format!(
             "{}: p{quantile} of the largest demand within {horizon} is {} replicas",
             replicas(count),
             Short(equivalents)
         ),
-        _ if foreseen.stage == "cold" => format!("none yet for p{quantile} within {horizon}"),
         _ => format!(
             "no number of replicas: what one replica carries is not known (p{quantile} within \
              {horizon})"
@@ -228,7 +229,12 @@ fn lead(lead: &LeadLine) -> String {
     }
     let learned = match lead.cold_starts {
         0 => "assumed, none was seen".to_owned(),
-        seen => format!("P90 of {seen} seen"),
+        seen if lead.cold_starts_assumed == 0 => format!("P90 of {seen} seen"),
+        seen => format!(
+            "P90 of {seen} seen and {} of {:.0} s assumed",
+            lead.cold_starts_assumed,
+            SEED.as_secs_f64()
+        ),
     };
     let stages = lead.stages.map_or_else(String::new, |stages| {
         let Stages { scheduling_seconds, image_seconds, load_seconds } = stages;

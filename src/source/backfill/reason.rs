@@ -39,5 +39,5 @@ pub(super) const fn is_final(kind: FaultKind) -> bool {
 
 /// Whether a shorter stage may be answered.
 pub(super) const fn is_of_length(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::Timeout | FaultKind::TooLarge)
+    matches!(kind, FaultKind::Timeout | FaultKind::TooLarge | FaultKind::QueryFailed)
 }

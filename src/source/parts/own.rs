@@ -79,7 +79,10 @@ pub(crate) async fn value(
 
 /// What may be the query's own fault names the signal; the rest is the datasource's, and said once.
 const fn of_the_query(kind: FaultKind) -> bool {
-    matches!(kind, FaultKind::ClientError | FaultKind::TooLarge | FaultKind::Timeout)
+    matches!(
+        kind,
+        FaultKind::QueryFailed | FaultKind::ClientError | FaultKind::TooLarge | FaultKind::Timeout
+    )
 }
 
 /// An empty answer under tenancy names the label that was added.

@@ -83,8 +83,8 @@ impl Answer {
             return Err(NotUnderstood);
         }
         // `infos` are remarks about the query's form ("metric might not be a counter"); `warnings`
-        // are about the data (a store that did not answer).
-        let partial = !envelope.warnings.is_empty();
+        // are about the data (a store that did not answer), as VictoriaMetrics' `isPartial` is.
+        let partial = envelope.is_partial || !envelope.warnings.is_empty();
         let data = match envelope.data.ok_or(NotUnderstood)? {
             WireData::Vector(elements) => vector(elements)?,
             WireData::Matrix(rows) => matrix(rows)?,
@@ -147,6 +147,8 @@ struct Envelope {
     data: Option<WireData>,
     #[serde(default)]
     warnings: Vec<IgnoredAny>,
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
 }
 
 #[derive(Deserialize)]
@@ -257,6 +259,11 @@ mod tests {
         );
         check(
             r#"{"status":"success","warnings":["store down"],
+                "data":{"resultType":"vector","result":[]}}"#,
+            Ok((Data::Vector(Vec::new()), true)),
+        );
+        check(
+            r#"{"status":"success","isPartial":true,
                 "data":{"resultType":"vector","result":[]}}"#,
             Ok((Data::Vector(Vec::new()), true)),
         );

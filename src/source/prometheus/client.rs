@@ -221,6 +221,7 @@ fn judged(status: StatusCode, said: Option<&str>, retry_after: Option<Duration>)
         (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
             Failure::of_datasource(FaultKind::ClientError)
         }
+        (StatusCode::UNPROCESSABLE_ENTITY, _) => Failure::of_query(FaultKind::QueryFailed),
         (status, _) if status.is_client_error() => Failure::of_query(FaultKind::ClientError),
         _ => Failure::of_datasource(FaultKind::ServerError),
     }
@@ -434,7 +435,7 @@ mod tests {
             (503, Some("timeout"), FaultKind::Timeout, false),
             (302, None, FaultKind::Redirect, true),
             (400, Some("bad_data"), FaultKind::ClientError, false),
-            (422, Some("execution"), FaultKind::ClientError, false),
+            (422, Some("execution"), FaultKind::QueryFailed, false),
             (404, None, FaultKind::ClientError, true),
             (500, None, FaultKind::ServerError, true),
         ];

@@ -95,6 +95,7 @@ const fn label(kind: FaultKind) -> &'static str {
         FaultKind::Tls => "tls",
         FaultKind::Forbidden => "forbidden",
         FaultKind::Overloaded => "overloaded",
+        FaultKind::QueryFailed => "query_failed",
         FaultKind::ClientError => "client_error",
         FaultKind::ServerError => "server_error",
         FaultKind::Redirect => "redirect",
