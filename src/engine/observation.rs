@@ -278,6 +278,8 @@ pub enum FaultKind {
     Overloaded,
     /// Another 4xx.
     ClientError,
+    /// A page that is not there: 404.
+    NotFound,
     /// Another 5xx.
     ServerError,
     /// A redirect, which is never followed.
@@ -316,6 +318,7 @@ impl FaultKind {
             Self::Forbidden => "access denied",
             Self::Overloaded => "overloaded, told to wait",
             Self::ClientError => "request refused",
+            Self::NotFound => "HTTP 404, no such page",
             Self::ServerError => "server error",
             Self::Redirect => "redirect not followed",
             Self::BadResponse => "answer not understood",

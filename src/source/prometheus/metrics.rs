@@ -96,6 +96,7 @@ const fn label(kind: FaultKind) -> &'static str {
         FaultKind::Forbidden => "forbidden",
         FaultKind::Overloaded => "overloaded",
         FaultKind::ClientError => "client_error",
+        FaultKind::NotFound => "not_found",
         FaultKind::ServerError => "server_error",
         FaultKind::Redirect => "redirect",
         FaultKind::BadResponse => "bad_response",
