@@ -219,6 +219,17 @@ fn refused(csv: &str, args: &[&str]) -> String {
 }
 
 #[test]
+fn a_series_that_never_changes_is_noted() {
+    let folder = tempdir().unwrap();
+    let lines: String = (0..180).map(|minute| format!("{},5\n", minute * 60)).collect();
+    fs::write(folder.path().join("x.csv"), format!("timestamp,requests\n{lines}")).unwrap();
+    let output = score(&folder, &["x.csv"]);
+    let notes = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(notes.contains("note: x.csv: always the same value"), "{notes}");
+}
+
+#[test]
 fn what_cannot_be_scored_is_one_line_with_place_value_and_what_is_accepted() {
     let lines = |body: &str| format!("timestamp,requests\n{body}");
     let hours = |hours: u32| {
@@ -255,7 +266,7 @@ fn flags_say_what_they_accept() {
     let rows: [(&[&str], &str); 11] = [
         (&["--horizons", "-5m"], "must be a duration such as"),
         (&["--warmup", "-1d"], "must be a duration such as"),
-        (&["--quantiles", "-0.5"], "must be a quantile from 0.5 to 0.99"),
+        (&["--quantiles", "-0.5"], "must be a quantile such as"),
         (&["--inject", "flood:3"], "hole:DURATION such as hole:2h"),
         (&["--quantiles", "0.3"], "must be a quantile from 0.5 to 0.99"),
         (&["--horizons", "2d"], "must be a duration from 1s to 1d"),
