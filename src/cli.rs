@@ -30,7 +30,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, print};
 use crate::server::COMMIT;
 
 /// The version, with the commit when the build knew it.
@@ -145,9 +145,10 @@ fn after_score() -> String {
 
 fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let CheckArgs { files, prometheus_url, keys, output } = args;
-    let out = &mut std::io::stdout();
+    let mut text = Vec::new();
     if *keys {
-        check::write_keys(out)?;
+        check::write_keys(&mut text)?;
+        print(&text)?;
         return Ok(Exit::Done);
     }
     let format = match output {
@@ -159,10 +160,13 @@ fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
         Some(url) => {
             let runtime = Builder::new_current_thread().enable_all().build();
             let runtime = runtime.context("failed to start the runtime")?;
-            runtime.block_on(check::check_at(files, url))?
+            let report = runtime.block_on(check::check_at(files, url));
+            report.context("--prometheus-url cannot be asked")?
         }
     };
-    Ok(match check::write(&report, format, out)? {
+    let outcome = check::write(&report, format, &mut text)?;
+    print(&text)?;
+    Ok(match outcome {
         check::Outcome::Fine => Exit::Done,
         check::Outcome::Errors => Exit::Failed,
         check::Outcome::Unreadable => Exit::Usage,

@@ -7,6 +7,7 @@
 
 mod bounds;
 mod demand;
+mod document;
 mod endpoint;
 mod fault;
 mod forecast;
@@ -46,6 +47,7 @@ use crate::spec::place::Place;
 use crate::spec::raw::Raw;
 use crate::spec::wake::Wake;
 
+pub(crate) use document::{Misread, document, yaml_problem};
 pub use fault::{Fault, Faults, Problem};
 pub use forecast::Forecast;
 pub use keys::{KEDA_KEYS, Key, key, keys, reference};

@@ -294,7 +294,7 @@ fn wrong_input_ends_with_2_and_one_sentence_that_says_what_is_accepted() {
         (&["--trace", "a.csv", "--profile", "llama-3-8b-h10"], "did you mean llama-3-8b-"),
         (
             &["--trace", "a.csv", "--profile", "profile.yaml"],
-            "is not a profile: missing field `perToken` at line 3",
+            "is not a profile (line 3): perToken is missing",
         ),
         (&["--trace", "a.csv", "--profile", "missing.yaml"], "cannot be opened"),
         (&["--trace", "a.csv", "--min-replicas", "5", "--max-replicas", "4"], "--min-replicas 5"),

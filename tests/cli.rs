@@ -131,7 +131,9 @@ fn a_completion_script_knows_the_commands() {
 
 #[test]
 fn wrong_words_end_with_2_and_say_what_is_accepted() {
-    let rows: [(&[&str], &str); 7] = [
+    let rows: [(&[&str], &str); 9] = [
+        (&["serve", "--prometheus-url", "prom:9090"], "error: --prometheus-url: must be http://"),
+        (&["check", "--prometheus-url", "prom:9090", "-"], "error: --prometheus-url cannot be"),
         (&["serv"], "similar subcommand exists: 'serve'"),
         (&["serve", "--listn", "x"], "similar argument exists: '--listen'"),
         (
@@ -155,6 +157,15 @@ fn wrong_words_end_with_2_and_say_what_is_accepted() {
 }
 
 #[test]
+fn who_stops_reading_has_read_enough() {
+    let mut child = command(&["check", "--keys"]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+#[test]
 fn a_bad_file_ends_with_2_and_one_line_that_names_the_key() {
     let dir = tempfile::tempdir().unwrap();
     let rows = [
@@ -168,12 +179,15 @@ fn a_bad_file_ends_with_2_and_one_line_that_names_the_key() {
         ("wake: {allowedSans: [a]}\n", "wake.allowedSans: needs wake.listen"),
         ("peers: dns://a\n", "peers: \"dns://a\" must be dns://NAME:PORT"),
         ("peers: dns://a:8080\n", "peers: needs wake"),
-        ("reflection: maybe\n", "config.yaml line 1: "),
+        ("reflection: maybe\n", "config.yaml line 1: reflection: \"maybe\" must be true or false"),
         ("listen: localhost:6000\n", "listen: \"localhost:6000\" must be an IP address and a port"),
         ("tls: {keyFile: k}\n", "tls: certFile is missing beside keyFile"),
         ("tick: 2m\n", "tick: \"2m\" must be a duration from 5s to 1m"),
         ("limits: {perNamespace: 0}\n", "limits.perNamespace: 0 must be from 1 to 100000"),
-        ("limits: {maxReplicas: -1}\n", "config.yaml line 1: "),
+        (
+            "limits: {maxReplicas: -1}\n",
+            "line 1: limits.maxReplicas: -1 must be a whole number, 0 or more",
+        ),
         ("httpTokenFile: /no/such/file\n", "httpTokenFile: failed to read /no/such/file"),
         ("datasources: {main: {}}\n", "config.yaml line 1: url is missing"),
         (
@@ -182,9 +196,12 @@ fn a_bad_file_ends_with_2_and_one_line_that_names_the_key() {
         ),
         (
             "datasources:\n  main: {url: 'http://p', tenancy: cluster}\n",
-            "config.yaml line 2: unknown variant `cluster`, expected one of none, namespace",
+            "line 2: datasources.main.tenancy: \"cluster\" must be one of none, namespace",
         ),
-        ("datasources:\n  main: {url: 'http://p', timeout: soon}\n", "timeout: a duration"),
+        (
+            "datasources:\n  main: {url: 'http://p', timeout: 5h}\n",
+            "datasources.main.timeout: \"5h\" must be a duration from 1ms to 60s, such as 5s",
+        ),
     ];
     for (file, expected) in rows {
         let path = dir.path().join("config.yaml");
@@ -335,6 +352,7 @@ async fn a_server_in_this_process_answers_and_ends() {
         ("/api/v1/scalers/team-a/llama", 404, "{\"error\":\"no scaler team-a/llama"),
         ("/", 200, "No scaler yet"),
         ("/none", 404, "{\"error\":\"no such path"),
+        ("/wake/team-a/llama", 404, "{\"error\":\"wakes are not configured"),
     ];
     for (path, status, part) in rows {
         let (code, answer) = get(bound.http, path, "").await;

@@ -120,14 +120,18 @@ async fn what_goes_wrong_is_one_line_and_an_exit_code() {
     let file = dir.path().join("token");
     fs::write(&file, "0123456789abcdef\n").unwrap();
     let file = file.to_str().unwrap();
+    let other = dir.path().join("other");
+    fs::write(&other, "fedcba9876543210\n").unwrap();
+    let other = other.to_str().unwrap();
     let token = Some("0123456789abcdef");
-    let rows: [(&[&str], Option<&str>, i32, &str); 7] = [
+    let rows: [(&[&str], Option<&str>, i32, &str); 8] = [
         (&["explain", "team-a/none"], None, 1, "says 404: no scaler team-a/none"),
         (&["explain", "llama"], None, 2, "\"llama\" must be NAMESPACE/NAME"),
         (&["explain", "a/b/c"], None, 2, "must be NAMESPACE/NAME"),
         (&["top"], token, 1, "asks for a token: give --token-file"),
         (&["top", "--token-file", file], token, 0, ""),
-        (&["top", "--token-file", "/no/such"], token, 2, "--token-file /no/such: failed to read"),
+        (&["top", "--token-file", "/no/such"], token, 2, "/no/such: failed to read: No such file"),
+        (&["top", "--token-file", other], token, 1, "refuses the token that was given"),
         (&["top", "--server", "here"], None, 2, "--server \"here\" must be a URL"),
     ];
     for (args, token, code, expected) in rows {

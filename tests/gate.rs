@@ -595,6 +595,10 @@ fn a_configuration_is_checked_without_being_served() {
     let (code, text) = program(&route);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("* -> http://llama:8000 for team-a/llama, up to 1000 held"), "{text}");
+    let wakes = ["--wake-url", "http://prescale:8080", "--wake-token-file", "/no/such"];
+    let (code, text) = program(&[&route[..], &wakes[..]].concat());
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("token        /no/such, not readable here: No such file"), "{text}");
     let rows: [(&[&str], &str); 3] = [
         (&["--check"], "error: routes: none is given; give a route in the file, or --upstream"),
         (&["--upstream", "http://llama:8000"], "error: --scaled-object is missing"),

@@ -321,6 +321,7 @@ const WRONG: &[&[(&str, &str)]] = &[
     &[("signals", "name: x")],
     &[("signals", "[{name: A, query: 'sum(', target: 0, role: x, total: y}]")],
     &[("signals", "[{name: a, target: 1, treshold: 2, query: x}]")],
+    &[("signals", "[{name: a, target: 1, target: 2, query: x}]")],
     &[("activation", "-1")],
     &[("gateway", "traefik")],
     &[("gateway", "litellm")],

@@ -219,6 +219,17 @@ fn refused(csv: &str, args: &[&str]) -> String {
 }
 
 #[test]
+fn a_series_that_never_changes_is_noted() {
+    let folder = tempdir().unwrap();
+    let lines: String = (0..180).map(|minute| format!("{},5\n", minute * 60)).collect();
+    fs::write(folder.path().join("x.csv"), format!("timestamp,requests\n{lines}")).unwrap();
+    let output = score(&folder, &["x.csv"]);
+    let notes = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{notes}");
+    assert!(notes.contains("note: x.csv: always the same value"), "{notes}");
+}
+
+#[test]
 fn what_cannot_be_scored_is_one_line_with_place_value_and_what_is_accepted() {
     let lines = |body: &str| format!("timestamp,requests\n{body}");
     let hours = |hours: u32| {
@@ -232,7 +243,7 @@ fn what_cannot_be_scored_is_one_line_with_place_value_and_what_is_accepted() {
         (&lines("60,1\n0,1\n"), &[], &["line 3, timestamp \"0\"", "after a later one", "60"]),
         (&lines("x,1\n"), &[], &["line 2, timestamp \"x\"", "accepted are seconds"]),
         (&lines(""), &[], &["x.csv: no line in it"]),
-        ("", &[], &["x.csv: no column requests or value", "there: none"]),
+        ("", &[], &["x.csv: no column requests or value", "there: none, its first line is empty"]),
         ("timestamp,qps\n0,1\n", &[], &["no column requests or value", "timestamp, qps"]),
         (&lines("0,1\n"), &["--column", "qps"], &["no column \"qps\"", "timestamp, requests"]),
         (&lines("0,1\n"), &["--group-by", "client"], &["no column \"client\""]),
@@ -252,7 +263,10 @@ fn what_cannot_be_scored_is_one_line_with_place_value_and_what_is_accepted() {
 #[test]
 fn flags_say_what_they_accept() {
     let csv = "timestamp,requests\n0,1\n60,1\n";
-    let rows: [(&[&str], &str); 8] = [
+    let rows: [(&[&str], &str); 11] = [
+        (&["--horizons", "-5m"], "must be a duration such as"),
+        (&["--warmup", "-1d"], "must be a duration such as"),
+        (&["--quantiles", "-0.5"], "must be a quantile such as"),
         (&["--inject", "flood:3"], "hole:DURATION such as hole:2h"),
         (&["--quantiles", "0.3"], "must be a quantile from 0.5 to 0.99"),
         (&["--horizons", "2d"], "must be a duration from 1s to 1d"),

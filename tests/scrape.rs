@@ -49,7 +49,9 @@ async fn check_within(
             let fault = page.fault.clone().map(|fault| fault.kind);
             assert_eq!((fault, latest(page)), (Some(kind), None), "{what}");
             assert_eq!(page.phase, Phase::Loading, "{what}");
-            let place = format!("endpoint 127.0.0.1:{}", server.at.port());
+            // What is not there is named with its path.
+            let path = if kind == FaultKind::NotFound { "/metrics" } else { "" };
+            let place = format!("endpoint 127.0.0.1:{}{path}", server.at.port());
             assert_eq!(reading.faults[0].place, place, "{what}");
         }
     }
@@ -142,7 +144,8 @@ async fn a_server_that_refuses_is_one_fault() {
         ("not HTTP", Act::Close(b"SSH-2.0-x\r\n".to_vec()), Err(FaultKind::BadResponse)),
         ("401", text("401 No", "content-length: 0\r\n", ""), Err(FaultKind::Forbidden)),
         ("403", text("403 No", "content-length: 0\r\n", ""), Err(FaultKind::Forbidden)),
-        ("404", text("404 No", "content-length: 0\r\n", ""), Err(FaultKind::ClientError)),
+        ("404", text("404 No", "content-length: 0\r\n", ""), Err(FaultKind::NotFound)),
+        ("410", text("410 No", "content-length: 0\r\n", ""), Err(FaultKind::ClientError)),
         ("429", text("429 No", "content-length: 0\r\n", ""), Err(FaultKind::Overloaded)),
         ("500", text("500 No", "content-length: 0\r\n", ""), Err(FaultKind::ServerError)),
         ("503", text("503 No", "content-length: 0\r\n", ""), Err(FaultKind::Overloaded)),

@@ -306,7 +306,12 @@ async fn the_command_wakes_waits_and_says_what_is_wrong() {
     let rows: [(&[&str], &str, i32, &str); 5] = [
         (&["llama"], TOKEN, 2, "must be NAMESPACE/NAME"),
         (&["team-a/llama", "--token-file", "/no/such"], TOKEN, 2, "--token-file /no/such"),
-        (&["team-a/llama"], "wrong", 1, "give --token-file with the one of its wake.tokenFile"),
+        (
+            &["team-a/llama"],
+            "wrong",
+            1,
+            "refuses the token that was given: it wants the one of its wake.tokenFile",
+        ),
         (&["team-a/none"], TOKEN, 1, "says 404: no scaler of this name"),
         (&["team-a/llama"], TOKEN, 0, "team-a/llama wakes: about "),
     ];

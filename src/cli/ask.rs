@@ -70,7 +70,7 @@ pub(super) fn token(path: &Path) -> anyhow::Result<String> {
         Ok(text.trim().to_owned())
     };
     read().map_err(|why| {
-        Usage(format!("--token-file {}: failed to read: {}", path.display(), why.kind())).into()
+        Usage(format!("--token-file {}: failed to read: {why}", path.display())).into()
     })
 }
 
@@ -150,6 +150,11 @@ impl Server {
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, json) {
             (StatusCode::OK | StatusCode::ACCEPTED, Some(json)) => Ok(json),
+            (StatusCode::UNAUTHORIZED, _) if self.token.is_some() => Err(Unanswered(format!(
+                "{} refuses the token that was given: it wants the one of its {key}",
+                self.base
+            ))
+            .into()),
             (StatusCode::UNAUTHORIZED, _) => Err(Unanswered(format!(
                 "{} asks for a token: give --token-file with the one of its {key}",
                 self.base

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::ValueEnum;
 use console::Term;
 
@@ -22,6 +21,7 @@ use crate::backtest::options::{Options, Replicas, Seeds, Source, Tokens};
 use crate::backtest::{self as engine, Outcome, REPLICAS_MAX};
 use crate::cli::command::command;
 use crate::cli::exit::Exit;
+use crate::cli::output::print;
 use crate::cli::page::Page;
 use crate::cli::progress::Bar;
 use crate::engine::replay::policy::POLICIES;
@@ -240,9 +240,8 @@ Examples:
 
 /// Runs what was asked for.
 pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
-    let out = &mut io::stdout();
     if let Some(text) = args.lists.text() {
-        out.write_all(text.as_bytes())?;
+        print(text.as_bytes())?;
         return Ok(Exit::Done);
     }
     let page = args.html.as_deref().map(Page::at).transpose()?;
@@ -260,7 +259,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         Format::Table => table::table(&backtest, width()),
         Format::Json => format!("{:#}\n", json::json(&backtest)),
     };
-    out.write_all(text.as_bytes()).context("failed to write the result")?;
+    print(text.as_bytes())?;
     written?;
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@
 //! named ([`check_at`]).
 
 mod finding;
+mod form;
 mod manifest;
 mod object;
 mod observed;
@@ -146,7 +147,10 @@ fn documents(texts: &[Text], report: &mut Report) -> Vec<Trial> {
     for (file, manifests) in texts {
         let mut ours = 0;
         for manifest in manifests {
-            let Some(kind) = manifest.kind() else { continue };
+            let Some(kind) = manifest.kind() else {
+                form::kind(manifest, file, &mut findings);
+                continue;
+            };
             let found = (&mut findings, &mut report.triggers);
             let understood = scaled((kind, manifest), &all, file, found);
             ours += understood.len();
@@ -180,8 +184,9 @@ fn scaled(
     let (namespace, name) = (manifest.namespace(), manifest.name());
     let object = format!("{word}/{namespace}/{name}");
     let place = Place { file: file.to_owned(), object, trigger: String::new() };
-    let (mine, others): (Vec<_>, Vec<_>) =
-        manifest.triggers().into_iter().partition(trigger::is_ours);
+    let triggers_given = manifest.triggers();
+    triggers_given.iter().for_each(|one| trigger::mistyped(one, &place, findings));
+    let (mine, others): (Vec<_>, Vec<_>) = triggers_given.into_iter().partition(trigger::is_ours);
     let mut understood = Vec::new();
     if mine.is_empty() {
         return understood;
@@ -191,6 +196,7 @@ fn scaled(
         triggers.extend(trigger::settings(one, &checked));
         understood.push(checked);
     }
+    form::fields(kind, manifest, &place, findings);
     let object = Object { kind, manifest, ours: &understood, others: others.len() };
     object::check(&object, &place, findings);
     if kind == Kind::ScaledObject {

@@ -3,6 +3,7 @@
 use clap_complete::Shell;
 
 use crate::cli::exit::Exit;
+use crate::cli::output::print;
 
 /// What `completions` is told.
 #[derive(Debug, clap::Args)]
@@ -16,6 +17,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, command: &mut clap::Command) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "prescale", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+    print(&script)?;
     Ok(Exit::Done)
 }

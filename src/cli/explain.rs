@@ -1,7 +1,6 @@
 //! `prescale explain NAMESPACE/NAME`: why there are as many replicas as there are.
 
 use std::fmt::Write as _;
-use std::io::{Write as _, stdout};
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::ask::{self, At};
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, print};
 use crate::report::one_line;
 
 /// What `explain` is told.
@@ -62,7 +61,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Output::Json => format!("{json:#}\n"),
         Output::Table => table(scaler, json)?,
     };
-    stdout().write_all(text.as_bytes()).context("failed to write the result")?;
+    print(text.as_bytes())?;
     Ok(Exit::Done)
 }
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 use tokio::runtime::Runtime;
 
 use crate::cli::exit::Exit;
+use crate::cli::output::print;
 use crate::cli::serve::{LogFormat, format};
 use crate::gate;
 use crate::gate::Ends;
@@ -73,7 +74,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         Overrides { listen, admin_listen, wake_url, wake_token_file, upstream, scaled_object };
     let settings = Settings::load(config.as_deref(), overrides)?;
     if check {
-        write(&settings, &mut std::io::stdout())?;
+        let mut text = Vec::new();
+        write(&settings, &mut text)?;
+        print(&text)?;
         return Ok(Exit::Done);
     }
     init(format(log_format), &log_level)?;
@@ -96,8 +99,16 @@ fn write(settings: &Settings, out: &mut impl Write) -> std::io::Result<()> {
     let Settings { listen, admin_listen, wake, limits, idle, drain, .. } = settings;
     writeln!(out, "listen       {listen}")?;
     writeln!(out, "adminListen  {admin_listen}")?;
+    let token_file = wake.as_ref().and_then(|wake| wake.token_file.as_ref());
     let wake = wake.as_ref().map_or("nobody", |wake| wake.url.as_str());
     writeln!(out, "wakes        {wake}")?;
+    if let Some(path) = token_file {
+        // Read at each wake: it may well be there only where the gate will run.
+        let there = std::fs::read_to_string(path).map(drop);
+        let note =
+            there.map_or_else(|error| format!(", not readable here: {error}"), |()| String::new());
+        writeln!(out, "token        {}{note}", path.display())?;
+    }
     let (idle, drain) = (idle.as_secs(), drain.as_secs());
     writeln!(out, "idle         {idle} s")?;
     writeln!(out, "drain        {drain} s")?;

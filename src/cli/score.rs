@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::Context;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use clap::ValueEnum;
@@ -20,6 +19,7 @@ use console::Term;
 
 use crate::cli::command::command;
 use crate::cli::exit::Exit;
+use crate::cli::output::print;
 use crate::cli::page::Page;
 use crate::cli::progress::Bar;
 use crate::engine::score::inject::Fault;
@@ -53,18 +53,18 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME", help_heading = "Series")]
     group_by: Option<String>,
     /// Aggregate to a coarser step, the mean of its values
-    #[arg(long, value_name = "DURATION", value_parser = parse::step, help_heading = "Series")]
+    #[arg(long, allow_hyphen_values = true, value_name = "DURATION", value_parser = parse::step, help_heading = "Series")]
     resample: Option<Duration>,
     /// Score what follows this time from each series' beginning; a series shorter than twice of it
     /// is scored on its second half
     #[arg(long, default_value = "3d", value_parser = parse::span)]
-    #[arg(value_name = "DURATION", help_heading = "Series")]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "Series")]
     warmup: Duration,
     /// Read each series to this time from its beginning only
-    #[arg(long, value_name = "DURATION", value_parser = parse::span, help_heading = "Series")]
+    #[arg(long, allow_hyphen_values = true, value_name = "DURATION", value_parser = parse::span, help_heading = "Series")]
     until: Option<Duration>,
     /// Forecast only at steps that begin at multiples of this, UTC, such as 1h [default: each step]
-    #[arg(long, value_name = "DURATION", value_parser = parse::step, help_heading = "Series")]
+    #[arg(long, allow_hyphen_values = true, value_name = "DURATION", value_parser = parse::step, help_heading = "Series")]
     origins: Option<Duration>,
     /// Disturb each series in the middle of what is scored, and compare with it undisturbed:
     /// gaps:0.01, hole:2h, shift:3, outlier:50 or clock:-1h
@@ -73,11 +73,21 @@ pub(super) struct Args {
 
     /// How far forecasts look ahead; those below a series' step are left out, others rounded to steps
     #[arg(long, default_value = "1m,5m,10m,20m", value_parser = parse::horizon)]
-    #[arg(value_delimiter = ',', value_name = "DURATION,..", help_heading = "Forecasts")]
+    #[arg(
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "DURATION,..",
+        help_heading = "Forecasts"
+    )]
     horizons: Vec<Duration>,
     /// Levels of the forecasts, from 0.5 to 0.99
     #[arg(long, default_value = "0.5,0.9,0.95,0.99", value_parser = parse::level)]
-    #[arg(value_delimiter = ',', value_name = "LEVEL,..", help_heading = "Forecasts")]
+    #[arg(
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_name = "LEVEL,..",
+        help_heading = "Forecasts"
+    )]
     quantiles: Vec<f64>,
     /// Score this model, and last+conformal; may be repeated [default: all]
     #[arg(long, value_name = "NAME", value_parser = parse::models(), help_heading = "Forecasts")]
@@ -134,7 +144,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Exit> {
         Format::Table => table::table(&scores, width()),
         Format::Json => format!("{:#}\n", json::json(&scores, &notes)),
     };
-    io::stdout().write_all(text.as_bytes()).context("failed to write the result")?;
+    print(text.as_bytes())?;
     written?;
     Ok(Exit::Done)
 }

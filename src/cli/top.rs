@@ -1,14 +1,12 @@
 //! `prescale top`: all scalers of a running server, a row each.
 
-use std::io::{Write, stdout};
-
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cli::ask::{self, At, Server};
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, print};
 use crate::engine::decision::Short;
 use crate::report::one_line;
 
@@ -94,7 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Output::Table => table(&rows),
     };
-    stdout().write_all(text.as_bytes()).context("failed to write the result")?;
+    print(text.as_bytes())?;
     Ok(Exit::Done)
 }
 

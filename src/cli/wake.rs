@@ -3,7 +3,7 @@
 //! With `--wait` it asks again every few seconds, which renews the lease, until a pod serves. The end of
 //! the wait is the server's: it gives an unanswered wake up and says so.
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::runtime::Builder;
 
 use crate::cli::ask::{self, Server, ServerUrl};
 use crate::cli::exit::Exit;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, print};
 use crate::report::one_line;
 
 /// Between two looks with `--wait`: a scaler may be asked for once a second.
@@ -95,7 +95,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         Output::Json => format!("{json:#}\n"),
         Output::Table => format!("{}\n", line(scaler, &told(&json)?)),
     };
-    stdout().write_all(text.as_bytes()).context("failed to write the result")?;
+    print(text.as_bytes())?;
     Ok(Exit::Done)
 }
 

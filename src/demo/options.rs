@@ -6,11 +6,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, clap::Args)]
 pub struct Options {
     /// Simulated seconds per second, 1 to 500
-    #[arg(long, default_value = "60", value_parser = speed)]
+    #[arg(long, default_value = "60", value_parser = speed, allow_hyphen_values = true)]
     pub speed: f64,
     /// Length of the simulated day, 5m to 24h; its shape (rise, burst, lull, idle, wake) stretches
     /// with it
-    #[arg(long, default_value = "3h", value_parser = duration)]
+    #[arg(long, default_value = "3h", value_parser = duration, allow_hyphen_values = true)]
     pub duration: Duration,
     /// Port of the page and the API on 127.0.0.1; 0: any that is free
     #[arg(long, default_value_t = 8080)]
@@ -122,6 +122,8 @@ mod tests {
         let rows = [
             (["--speed", "0"], "'0' for '--speed <SPEED>': must be a number from 1 to 500"),
             (["--duration", "3d"], "'3d' for '--duration <DURATION>': must be from 5m to 24h"),
+            (["--duration", "-3h"], "'-3h' for '--duration <DURATION>': must be from 5m to 24h"),
+            (["--speed", "-1"], "'-1' for '--speed <SPEED>': must be a number from 1 to 500"),
             (["--port", "99999"], "'99999' for '--port <PORT>'"),
         ];
         for (flags, expected) in rows {

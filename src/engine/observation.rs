@@ -280,6 +280,8 @@ pub enum FaultKind {
     QueryFailed,
     /// Another 4xx.
     ClientError,
+    /// A page that is not there: 404.
+    NotFound,
     /// Another 5xx.
     ServerError,
     /// A redirect, which is never followed.
@@ -319,6 +321,7 @@ impl FaultKind {
             Self::Overloaded => "overloaded, told to wait",
             Self::QueryFailed => "query not executed",
             Self::ClientError => "request refused",
+            Self::NotFound => "HTTP 404, no such page",
             Self::ServerError => "server error",
             Self::Redirect => "redirect not followed",
             Self::BadResponse => "answer not understood",

@@ -116,6 +116,9 @@ impl Refusal {
 
     fn message(&self) -> String {
         match self {
+            Self::QueueFull { held: 1, .. } => {
+                "the model is asleep and a request waits for it already".to_owned()
+            }
             Self::QueueFull { held, .. } => {
                 format!("the model is asleep and {held} requests wait for it already")
             }

@@ -38,6 +38,12 @@ pub(super) async fn not_found() -> Failure {
     Failure::new(StatusCode::NOT_FOUND, text)
 }
 
+/// The path of wakes on a server that takes none.
+pub(super) async fn no_wakes() -> Failure {
+    let text = "wakes are not configured: the server's configuration has no wake (docs/wake.md)";
+    Failure::new(StatusCode::NOT_FOUND, text)
+}
+
 /// A method that a path does not have.
 pub(super) async fn not_allowed(uri: Uri) -> Failure {
     let wakes = uri.path().starts_with("/wake/");

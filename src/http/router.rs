@@ -6,15 +6,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::middleware::{from_fn_with_state, map_response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower::ServiceBuilder;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::http::app::App;
-use crate::http::error::{limited, not_allowed, not_found};
+use crate::http::error::{limited, no_wakes, not_allowed, not_found};
 use crate::http::guard::{authorize, harden};
 use crate::http::wake::{Wakes, wake};
 use crate::http::{api, page, probes};
+
+/// The path of wakes.
+const WAKE: &str = "/wake/{namespace}/{name}";
 
 /// Longer than any answer takes, and shorter than a scraper's patience (10 s).
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,7 +31,7 @@ const CONCURRENCY_METRICS: usize = 4;
 /// Wakes in work at once: each may wait a second or two for its peers, and shares no place with pages.
 const CONCURRENCY_WAKES: usize = 128;
 
-/// All paths; that of wakes where they are configured. Probes are outside of the limits, so that a busy server is not taken for a dead one.
+/// All paths; that of wakes says so where they are not configured. Probes are outside of the limits, so that a busy server is not taken for a dead one.
 pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
     let limits = |concurrency| {
         ServiceBuilder::new()
@@ -37,6 +40,7 @@ pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
             .layer(GlobalConcurrencyLimitLayer::new(concurrency))
             .timeout(TIMEOUT)
     };
+    let not_waking = || Router::new().route(WAKE, any(no_wakes));
     let waking = |wakes| waking(wakes).layer(limits(CONCURRENCY_WAKES));
     let guarded = Router::new()
         .route("/", get(page::index))
@@ -53,7 +57,7 @@ pub fn router(app: App, wakes: Option<Arc<Wakes>>) -> Router {
         .merge(metrics)
         .merge(guarded)
         .with_state(app)
-        .merge(wakes.map(waking).unwrap_or_default())
+        .merge(wakes.map_or_else(not_waking, waking))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(map_response(harden))
@@ -69,5 +73,5 @@ pub fn wakes_only(wakes: Arc<Wakes>) -> Router {
 }
 
 fn waking(wakes: Arc<Wakes>) -> Router {
-    Router::new().route("/wake/{namespace}/{name}", post(wake)).with_state(wakes)
+    Router::new().route(WAKE, post(wake)).with_state(wakes)
 }

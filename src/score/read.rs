@@ -108,7 +108,11 @@ impl Columns {
 fn missing(table: &Table, wanted: String) -> Error {
     let names: Vec<&str> =
         table.names().iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let names = if names.is_empty() {
+        "none, its first line is empty".to_owned()
+    } else {
+        names.join(", ")
+    };
     let found = shown(names.as_bytes());
     Error::Column { path: table.path().to_owned(), wanted, found }
 }

@@ -134,6 +134,9 @@ impl Stage<'_> {
         if *origins == 0 {
             notes.push(format!("{name}: no origin after the warm-up has a target; no figures"));
         }
+        if constant(series) {
+            notes.push(format!("{name}: always the same value; nothing to compare errors with"));
+        }
         if let Some(Place { what, begins, .. }) = &scored.disturbed {
             notes.push(format!(
                 "{name}: disturbed {:.1} h after its beginning by {what}; figures are from there on",
@@ -142,6 +145,12 @@ impl Stage<'_> {
         }
         notes
     }
+}
+
+/// Whether every value that is known is the same.
+fn constant(series: &Series) -> bool {
+    let mut known = series.values.iter().flatten();
+    known.next().is_some_and(|first| known.all(|value| value.total_cmp(first).is_eq()))
 }
 
 /// Those that are not below the step, in whole steps, each number of steps once.

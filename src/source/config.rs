@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::Deserialize;
 
 /// One Prometheus-compatible server.
@@ -120,7 +121,7 @@ pub type NameTable = Arc<Mutex<BTreeMap<String, Vec<IpAddr>>>>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The URL is not an absolute http or https URL without credentials.
-    #[error("datasource {name}: url must be http:// or https:// with a host and no credentials")]
+    #[error("datasource {name}: url {URL_ACCEPTED}")]
     Url {
         /// The datasource.
         name: String,
@@ -151,8 +152,23 @@ pub enum Error {
     },
 }
 
+/// What is accepted as a datasource's URL. The value is never told: it may hold a password.
+pub(crate) const URL_ACCEPTED: &str =
+    "must be http:// or https:// with a host and no credentials, as http://prometheus:9090";
+
+/// The base URL of a datasource, if `text` is one.
+pub(crate) fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && bare).then_some(url)
+}
+
 fn timeout<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(input)?;
+    let refused = || serde::de::Error::custom("must be a duration from 1ms to 60s, such as 5s");
     let (number, unit) = text
         .find(|c: char| c.is_ascii_alphabetic())
         .map_or((text.as_str(), "s"), |at| text.split_at(at));
@@ -160,7 +176,7 @@ fn timeout<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Duration
         "ms" => 0.001,
         "s" => 1.0,
         "m" => 60.0,
-        _ => return Err(serde::de::Error::custom("timeout: a duration such as 5s or 500ms")),
+        _ => return Err(refused()),
     };
     number
         .parse::<f64>()
@@ -168,7 +184,7 @@ fn timeout<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Duration
         .and_then(|value| Duration::try_from_secs_f64(value * seconds).ok())
         .filter(|span| (1..=60_000).contains(&span.as_millis()))
         .map(Some)
-        .ok_or_else(|| serde::de::Error::custom("timeout: a duration from 1ms to 60s, such as 5s"))
+        .ok_or_else(refused)
 }
 
 #[cfg(test)]

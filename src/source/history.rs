@@ -97,6 +97,7 @@ const fn hint(kind: FaultKind) -> &'static str {
         FaultKind::BadResponse => " (is the URL that of a Prometheus API?)",
         FaultKind::Dns
         | FaultKind::AddressRefused
+        | FaultKind::NotFound
         | FaultKind::ConnectRefused
         | FaultKind::ConnectTimeout
         | FaultKind::Timeout

@@ -150,7 +150,7 @@ impl Pages {
             let mut page = known.result(at, now, self.window);
             page.series.retain(|raw| self.wanted.contains(&raw.name));
             let kind = if unasked.contains(place) { Some(FaultKind::Dns) } else { known.fault };
-            page.fault = kind.map(|kind| fault(&place.authority, kind));
+            page.fault = kind.map(|kind| page_fault(place, kind));
             reading.faults.extend(page.fault.clone());
             merge(&mut reading.pages, place.address.to_string(), page);
         }
@@ -335,6 +335,13 @@ fn authority(endpoint: &Endpoint) -> String {
         || format!("{}:{}", endpoint.host, endpoint.port),
         |address| SocketAddr::new(address, endpoint.port).to_string(),
     )
+}
+
+/// The fault of one page; its path is named where that is what is wrong.
+fn page_fault(place: &Place, kind: FaultKind) -> Fault {
+    let Place { authority, path, address: _ } = place;
+    let path = if kind == FaultKind::NotFound { path } else { "" };
+    fault(&format!("{authority}{path}"), kind)
 }
 
 fn fault(authority: &str, kind: FaultKind) -> Fault {

@@ -143,7 +143,7 @@ fn unknown(base: &str) -> String {
     let names: Vec<&str> = keys().iter().map(|key| key.name).collect();
     match closest(base, &names) {
         Some(name) => format!("is unknown: did you mean {name}?"),
-        None => "is unknown: prescale check lists the keys".to_owned(),
+        None => "is unknown: prescale check --keys lists the keys".to_owned(),
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
         check(&[("scalerAddress", "x:1"), ("enableTLS", "true"), ("queueDepth", " 5 ")], &[]);
         check(&[("caCertFromEnv", "X")], &[]);
         check(&[("queuedepth", "5")], &["queuedepth: is unknown: did you mean queueDepth?"]);
-        check(&[("zzz", "canary")], &["zzz: is unknown: prescale check lists the keys"]);
+        check(&[("zzz", "canary")], &["zzz: is unknown: prescale check --keys lists the keys"]);
         check(
             &[("threshold", "5")],
             &["threshold: is not a key of prescale: write queueDepth, or signals with a target"],
@@ -190,7 +190,7 @@ mod tests {
         );
         check(
             &[("ba\u{1b}d\n", "x")],
-            &["ba\\u{1b}d\\n: is unknown: prescale check lists the keys"],
+            &["ba\\u{1b}d\\n: is unknown: prescale check --keys lists the keys"],
         );
     }
 

@@ -14,6 +14,9 @@ use crate::spec::number;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Share(pub(crate) Ratio);
 
+/// From here a bare number may be meant in percent; below it is a ratio that is too large.
+const BARE_PERCENT_MIN: f64 = 2.0;
+
 impl FromStr for Share {
     type Err = Problem;
 
@@ -25,7 +28,7 @@ impl FromStr for Share {
         let Some(value) = value else {
             return Err(Problem::new("must be a ratio such as 0.85 or 85%"));
         };
-        if value > 1.0 && value <= 100.0 && !text.ends_with('%') {
+        if (BARE_PERCENT_MIN..=100.0).contains(&value) && !text.ends_with('%') {
             let share = value / 100.0;
             return Err(Problem::new(format!("is ambiguous: write {text}% or {share}")));
         }
@@ -66,7 +69,8 @@ mod tests {
     fn anything_else_is_refused_with_what_is_accepted() {
         let rows = [
             ("85", "is ambiguous: write 85% or 0.85"),
-            ("1.5", "is ambiguous: write 1.5% or 0.015"),
+            ("2", "is ambiguous: write 2% or 0.02"),
+            ("1.2", "must be above 0% and at most 100%"),
             ("0", "must be above 0% and at most 100%"),
             ("101%", "must be above 0% and at most 100%"),
             ("-0.5", "must be above 0% and at most 100%"),

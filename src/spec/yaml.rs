@@ -8,6 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
+use crate::spec::document::yaml_problem;
 use crate::spec::fault::{Fault, Problem, shown};
 
 /// A YAML scalar as text: `5`, `70%`, `true` and `"5"` alike.
@@ -71,17 +72,10 @@ pub(crate) fn list<T: for<'de> Deserialize<'de>>(text: &str) -> Result<Vec<T>, P
         let reason = if text.contains("cron: *") {
             "quote what begins with *".to_owned()
         } else {
-            reason(&error.without_snippet().to_string())
+            shown(&yaml_problem(&error), 80)
         };
         Problem::new(format!("is not the list expected{place}: {reason}"))
     })
-}
-
-/// The first line of a parser's message, short.
-fn reason(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let line = line.split(" at line ").next().unwrap_or(line);
-    shown(line.strip_prefix("error: ").unwrap_or(line), 80)
 }
 
 /// One element of a list while it is understood: collects faults under `key[idx].field`.

@@ -11,6 +11,7 @@ use crate::backtest::input::shapes;
 use crate::cli::backtest::parse::{is_file, positive};
 use crate::engine::replay::policy::{POLICIES, Policy};
 use crate::engine::replay::profile::Profile;
+use crate::spec::{Misread, document};
 
 /// Largest profile read: a dozen numbers.
 const PROFILE_BYTES: u64 = 64 * 1024;
@@ -65,16 +66,12 @@ fn read(path: &Path) -> Result<Profile, String> {
     file.take(PROFILE_BYTES)
         .read_to_string(&mut text)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    let profile: Profile = serde_saphyr::from_str(&text).map_err(|error| not_one(&error))?;
+    let profile: Profile = document(&text).map_err(|misread| not_one(&misread))?;
     profile.validate().map_err(|faults| faults.join("; "))?;
     Ok(profile)
 }
 
-/// What the parser says, without the excerpt that it draws below.
-fn not_one(error: &serde_saphyr::Error) -> String {
-    let message = error.without_snippet().to_string();
-    let line = message.lines().next().unwrap_or_default();
-    let line = line.split(", set DuplicateKeyPolicy").next().unwrap_or(line);
-    let line = crate::report::one_line(line.strip_prefix("error: ").unwrap_or(line));
-    format!("is not a profile: {line}")
+fn not_one(Misread { line, problem }: &Misread) -> String {
+    let place = line.map_or_else(String::new, |line| format!(" (line {line})"));
+    format!("is not a profile{place}: {problem}")
 }

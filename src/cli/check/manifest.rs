@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::report::one_line;
+use crate::spec::yaml_problem;
+
 /// One document: a manifest, or an element of a `List`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Manifest(Value);
@@ -21,9 +24,8 @@ pub(crate) struct NotYaml {
 /// All documents of `text`, lists unfolded.
 pub(crate) fn read(text: &str) -> Result<Vec<Manifest>, NotYaml> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| {
-        let message = error.without_snippet().to_string();
         let line = error.location().map_or(1, |at| at.line());
-        NotYaml { line, reason: message.lines().next().unwrap_or_default().to_owned() }
+        NotYaml { line, reason: one_line(&yaml_problem(&error)) }
     })?;
     let mut manifests = Vec::new();
     for document in documents {
@@ -71,6 +73,17 @@ impl Manifest {
     /// The whole number at a JSON pointer.
     pub(crate) fn int(&self, pointer: &str) -> Option<i64> {
         self.0.pointer(pointer).and_then(Value::as_i64)
+    }
+
+    /// What stands at a JSON pointer, as it is shown; nothing where there is nothing.
+    pub(crate) fn shown(&self, pointer: &str) -> Option<String> {
+        self.0.pointer(pointer).filter(|value| !value.is_null()).map(Value::to_string)
+    }
+
+    /// The keys of an object at a JSON pointer; none where there is no object.
+    pub(crate) fn keys(&self, pointer: &str) -> impl Iterator<Item = &str> {
+        let object = self.0.pointer(pointer).and_then(Value::as_object);
+        object.into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
 
     /// Whether there is anything at a JSON pointer.
@@ -144,6 +157,11 @@ impl TriggerManifest {
     pub(crate) fn is_external(&self) -> bool {
         matches!(self.kind.as_str(), "external" | "external-push")
     }
+
+    /// Whether it is written like one and is of another type.
+    pub(crate) fn is_mistyped(&self) -> bool {
+        !self.is_external() && self.metadata.contains_key("scalerAddress")
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +191,9 @@ spec: {triggers: [{type: external, metadata: {queueDepth: 5, tick: 15s, hpaToler
         assert_eq!(trigger.label, "triggers[0]");
         assert_eq!(trigger.metadata["queueDepth"], "5");
         assert_eq!(trigger.unquoted, ["hpaTolerance", "queueDepth"], "off is false in YAML 1.1");
+
+        let twice = read("a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(twice.to_string(), "line 3: a is given twice");
 
         let error = read("a: 1\nb: [\nc: 2\n").unwrap_err();
         assert!((2..=4).contains(&error.line), "{error}");

@@ -4,6 +4,7 @@
 //! force.
 
 use crate::cli::check::finding::{Findings, Level, Place};
+use crate::cli::check::form;
 use crate::cli::check::manifest::{Kind, Manifest};
 use crate::cli::check::scaled::{Object, POLLING_SECONDS};
 use crate::cli::check::zero;
@@ -40,13 +41,19 @@ const HPA: &str = "/spec/advanced/horizontalPodAutoscalerConfig/behavior";
 /// Applies every rule to one object.
 pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     alone(object, place, findings);
-    polling(object, place, findings);
+    // Of a number that is none KEDA's default would be told, which nobody wrote.
+    let counted = form::numbers(object.manifest, place, findings);
+    if counted {
+        polling(object, place, findings);
+    }
     match object.kind {
         Kind::ScaledJob => job(object, place, findings),
         Kind::ScaledObject => {
             names(object, place, findings);
-            zero::check(object, place, findings);
-            limits(object, place, findings);
+            if counted {
+                zero::check(object, place, findings);
+                limits(object, place, findings);
+            }
             modifiers(object, place, findings);
             behavior(object, place, findings);
             target(object, place, findings);
@@ -129,6 +136,11 @@ fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     }
     for ours in object.ours {
         let Some(spec) = &ours.spec else { continue };
+        let least = spec.setup.min_replicas.map_or(0, |replicas| i64::from(replicas.get()));
+        if least > max {
+            let message = format!("asks for {least} replicas: more than {max} are never reached");
+            findings.add(Level::Error, &ours.place, "minReplicas", message);
+        }
         let given = spec.setup.max_replicas.map(|replicas| i64::from(replicas.get()));
         if given.is_some_and(|given| given != max) {
             let message = format!("differs from maxReplicaCount {max}: the smaller one wins");

@@ -12,6 +12,8 @@ const WAKE_KEYS: [&str; 4] = ["gateway", "activationQuery", "activationEndpoints
 /// What stands for a value from the environment where other keys depend on its presence.
 const PLACEHOLDERS: [(&str, &str); 2] =
     [("gateway", "keda-http"), ("signals", "[{name: unknown, query: unknown, target: 1}]")];
+/// A latency above a minute is rarely meant.
+const BARE_SECONDS_MAX: f64 = 60.0;
 const SUFFIX: &str = "FromEnv";
 
 /// A trigger of ours, checked.
@@ -49,6 +51,18 @@ pub(crate) fn is_ours(trigger: &TriggerManifest) -> bool {
     trigger.is_external() && (address || keyed)
 }
 
+/// What has the address of an external scaler and is of no type that calls one: KEDA refuses it.
+pub(crate) fn mistyped(trigger: &TriggerManifest, place: &Place, findings: &mut Findings) {
+    if trigger.is_mistyped() {
+        let place = Place { trigger: trigger.label.clone(), ..place.clone() };
+        let message = format!(
+            "{:?} calls no scaler at scalerAddress: must be external-push or external",
+            trigger.kind
+        );
+        findings.add(Level::Error, &place, "type", message);
+    }
+}
+
 fn base(name: &str) -> &str {
     name.strip_suffix(SUFFIX).unwrap_or(name)
 }
@@ -64,6 +78,7 @@ pub(crate) fn check(
     kedas(trigger, &place, findings);
     connection(&trigger.metadata, &place, findings);
     let (known, from_env) = split(&trigger.metadata, &place, findings);
+    units(&known, &place, findings);
     let spec = match parse(namespace, name, &known, &Limits::default()) {
         Ok(spec) => Some(spec),
         Err(faults) => report(faults, &place, findings),
@@ -158,6 +173,17 @@ fn connection(metadata: &BTreeMap<String, String>, place: &Place, findings: &mut
     } else if on("unsafeSsl") {
         let message = "accepts any certificate; put caCert into a TriggerAuthentication instead";
         findings.add(Level::Warning, place, "unsafeSsl", message);
+    }
+}
+
+/// Bare numbers are seconds, and latencies are often thought of in milliseconds.
+fn units(metadata: &BTreeMap<String, String>, place: &Place, findings: &mut Findings) {
+    for name in ["ttft", "interTokenLatency", "requestLatency"] {
+        let given = metadata.get(name).map_or("", |text| text.trim());
+        if given.parse::<f64>().is_ok_and(|seconds| seconds > BARE_SECONDS_MAX) {
+            let message = format!("{given} is seconds; {given}ms? {given}s says that it is meant");
+            findings.add(Level::Warning, place, name, message);
+        }
     }
 }
 

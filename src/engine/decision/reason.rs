@@ -324,8 +324,8 @@ impl fmt::Display for Reason {
             Self::Restored { age } => write!(f, "decided {} s before this start", age.as_secs()),
             Self::NoNumber => f.write_str("no trustworthy number: an error is sent, KEDA holds"),
             Self::Unread { pods, ready, example } => {
-                let name = example.as_ref().map_or_else(String::new, |name| cut(name));
-                write!(f, "{pods} of {ready} ready pods unread ({name})")
+                write!(f, "{pods} of {ready} ready pods unread")?;
+                example.as_ref().map_or(Ok(()), |name| write!(f, " ({})", cut(name)))
             }
             Self::Missing { role } => write!(f, "{role} not known on all ready pods"),
             Self::OwnMissing { name } => write!(f, "signal {} has no usable value", cut(name)),
@@ -364,6 +364,14 @@ mod tests {
 
     use super::{Block, Reason};
     use crate::engine::observation::{FaultKind, Role};
+
+    #[test]
+    fn a_pod_is_named_where_one_is_known() {
+        let reason = |example| Reason::Unread { pods: 1, ready: 2, example };
+        assert_eq!(reason(None).to_string(), "1 of 2 ready pods unread");
+        let named = reason(Some("llama-0".to_owned())).to_string();
+        assert_eq!(named, "1 of 2 ready pods unread (llama-0)");
+    }
 
     #[test]
     fn a_reason_is_one_short_line() {

@@ -158,6 +158,8 @@ impl Settings {
             file;
         let Overrides { listen: listen_flag, admin_listen: admin_flag, .. } = overrides;
         let mut faults = Faults(Vec::new());
+        let by_flags = routes.is_empty();
+        let wake_key = if overrides.wake_url.is_some() { "--wake-url" } else { "wake.url" };
         // A value of the file is checked even where a flag wins, so that it is not found wrong later.
         let listen = faults.note("listen", listen.map(|text| address(&text)));
         let admin_listen = faults.note("adminListen", admin_listen.map(|text| address(&text)));
@@ -174,14 +176,14 @@ impl Settings {
         let settings = Self {
             listen: listen_flag.or(listen).unwrap_or(any(8000)),
             admin_listen: admin_flag.or(admin_listen).unwrap_or(any(9091)),
-            wake: faults.note("wake.url", wake.map(Wake::resolve)),
+            wake: faults.note(wake_key, wake.map(Wake::resolve)),
             limits: resolve_limits(&limits, &mut faults),
             idle: faults.span("idle", idle.as_deref(), IDLE).unwrap_or(Duration::from_secs(600)),
             drain: faults
                 .span("drain", drain.as_deref(), DRAIN)
                 .unwrap_or(Duration::from_secs(600)),
             keep_alive_sse: faults.span("keepAlive.sse", keep_alive.sse.as_deref(), SSE),
-            routes: resolve_routes(routes, defaults, &mut faults),
+            routes: resolve_routes(routes, by_flags, defaults, &mut faults),
             pace: Pace::default(),
         };
         let (open, admin) = (settings.listen, settings.admin_listen);
@@ -332,14 +334,44 @@ fn resolve_limits(file: &LimitsFile, faults: &mut Faults) -> Limits {
     Limits { held_bytes, body_bytes, connections }
 }
 
-fn resolve_routes(files: Vec<RouteFile>, defaults: Held, faults: &mut Faults) -> Vec<Route> {
+/// Where a route was given: its number in the file, or the flags.
+#[derive(Clone, Copy)]
+enum Origin {
+    File(usize),
+    Flags,
+}
+
+impl Origin {
+    /// What people wrote to give `field`. A flag is a key with hyphens.
+    fn key(self, field: &str) -> String {
+        match self {
+            Self::File(idx) => format!("routes[{idx}].{field}"),
+            Self::Flags => {
+                field.chars().fold("--".to_owned(), |flag, c| match c.is_ascii_uppercase() {
+                    true => format!("{flag}-{}", c.to_ascii_lowercase()),
+                    false => format!("{flag}{c}"),
+                })
+            }
+        }
+    }
+}
+
+fn resolve_routes(
+    files: Vec<RouteFile>,
+    by_flags: bool,
+    defaults: Held,
+    faults: &mut Faults,
+) -> Vec<Route> {
     if files.len() > ROUTES_MAX {
         faults.0.push(format!("routes: {} must be at most {ROUTES_MAX}", files.len()));
     }
     let routes: Vec<Route> = files
         .into_iter()
         .enumerate()
-        .filter_map(|(idx, file)| resolve_route(&format!("routes[{idx}]"), file, defaults, faults))
+        .filter_map(|(idx, file)| {
+            let origin = if by_flags { Origin::Flags } else { Origin::File(idx) };
+            resolve_route(origin, file, defaults, faults)
+        })
         .collect();
     let mut seen = std::collections::BTreeSet::new();
     for route in &routes {
@@ -358,18 +390,23 @@ fn resolve_routes(files: Vec<RouteFile>, defaults: Held, faults: &mut Faults) ->
     routes
 }
 
-fn resolve_route(key: &str, file: RouteFile, defaults: Held, faults: &mut Faults) -> Option<Route> {
+fn resolve_route(
+    origin: Origin,
+    file: RouteFile,
+    defaults: Held,
+    faults: &mut Faults,
+) -> Option<Route> {
     let RouteFile { models, scaled_object, upstream, ready, held, hold_for } = file;
     let models: Vec<Pattern> = models
         .iter()
-        .filter_map(|text| faults.note(&format!("{key}.models"), Some(text.parse())))
+        .filter_map(|text| faults.note(&origin.key("models"), Some(text.parse())))
         .collect();
-    let object = faults.note(&format!("{key}.scaledObject"), Some(object(&scaled_object)));
-    let upstream = faults.note(&format!("{key}.upstream"), Some(upstream.parse::<Upstream>()));
-    let ready = faults.note(&format!("{key}.ready"), ready.map(|text| text.parse::<Probe>()));
+    let object = faults.note(&origin.key("scaledObject"), Some(object(&scaled_object)));
+    let upstream = faults.note(&origin.key("upstream"), Some(upstream.parse::<Upstream>()));
+    let ready = faults.note(&origin.key("ready"), ready.map(|text| text.parse::<Probe>()));
     let held = held.unwrap_or(defaults.held);
-    faults.within(&format!("{key}.held"), held, HELD_MAX);
-    let hold_for = faults.span(&format!("{key}.holdFor"), hold_for.as_deref(), HOLD_FOR);
+    faults.within(&origin.key("held"), held, HELD_MAX);
+    let hold_for = faults.span(&origin.key("holdFor"), hold_for.as_deref(), HOLD_FOR);
     let (namespace, name) = object?;
     Some(Route {
         models,
@@ -473,6 +510,23 @@ routes:
         for part in expected {
             assert!(error.contains(part), "{part} in {error}");
         }
+    }
+
+    #[test]
+    fn what_flags_give_is_told_by_their_names() {
+        let overrides = Overrides {
+            upstream: Some("llama".to_owned()),
+            scaled_object: Some("llama".to_owned()),
+            wake_url: Some("prescale".to_owned()),
+            ..Overrides::default()
+        };
+        let error = Settings::parse("", overrides).map(drop).unwrap_err().to_string();
+        for key in
+            ["--upstream: \"llama\"", "--scaled-object: \"llama\"", "--wake-url: \"prescale\""]
+        {
+            assert!(error.contains(key), "{key} in {error}");
+        }
+        assert!(!error.contains("routes["), "{error}");
     }
 
     #[test]

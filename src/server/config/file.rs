@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::server::config::error::Error;
 use crate::source::config::DatasourceConfig;
+use crate::spec::{Misread, document};
 
 /// The file. Every key is optional.
 #[derive(Debug, Default, Deserialize)]
@@ -78,43 +79,9 @@ pub(crate) fn read<T: Default + DeserializeOwned>(path: &Path) -> Result<T, Erro
 /// When it cannot be understood: where, and what is accepted.
 pub(crate) fn parse<T: Default + DeserializeOwned>(path: &Path, text: &str) -> Result<T, Error> {
     // An empty file, or one with comments only, is a file in which nothing is set.
-    let parsed = serde_saphyr::from_str::<Option<T>>(text);
-    parsed.map(Option::unwrap_or_default).map_err(|error| Error::Form {
-        path: path.to_owned(),
-        line: error.location().map(|at| at.line()),
-        problem: problem(&error),
-    })
-}
-
-/// What is wrong with a YAML file, and what is accepted; one line, without the place.
-#[expect(clippy::wildcard_enum_match_arm, reason = "of sixty kinds three are said better here")]
-fn problem(error: &serde_saphyr::Error) -> String {
-    match error.without_snippet() {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => unknown(field, expected),
-        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("{field} is missing"),
-        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("{key} is given twice")
-        }
-        other => {
-            let text = crate::report::one_line(&other.to_string());
-            // The line is said once, in front.
-            text.split(" at line ").next().unwrap_or_default().to_owned()
-        }
-    }
-}
-
-fn unknown(field: &str, expected: &[&'static str]) -> String {
-    let field = crate::report::one_line(field);
-    let nearest = expected.iter().copied().min_by_key(|key| distance(key, &field));
-    let meant = nearest.filter(|key| distance(key, &field) <= 1 + key.len() / 4);
-    let meant = meant.map(|key| format!(" did you mean {key}?")).unwrap_or_default();
-    format!("unknown key {field};{meant} accepted: {}", expected.join(", "))
-}
-
-/// Edits between two keys, however they are cased and hyphenated.
-fn distance(key: &str, given: &str) -> usize {
-    let plain = |text: &str| text.to_lowercase().replace(['_', '-'], "");
-    strsim::damerau_levenshtein(&plain(key), &plain(given))
+    let parsed = document::<Option<T>>(text).map(Option::unwrap_or_default);
+    let path = || path.to_owned();
+    parsed.map_err(|Misread { line, problem }| Error::Form { path: path(), line, problem })
 }
 
 #[cfg(test)]

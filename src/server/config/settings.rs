@@ -11,7 +11,7 @@ use crate::server::config::address::{address, overlap};
 use crate::server::config::error::Error;
 use crate::server::config::file::{File, LimitsFile, TlsFile, read};
 use crate::server::config::wake::{self, Beside, Wake};
-use crate::source::config::{DatasourceConfig, Tenancy};
+use crate::source::config::{DatasourceConfig, Tenancy, URL_ACCEPTED, base_url};
 use crate::spec::{Limits, tick as tick_of};
 
 /// From not being ready to asking streams to end: one period of a quick readiness probe. Calls are
@@ -232,7 +232,14 @@ fn named(
             "datasources: {name:?} must be a name of 1 to 63 letters, digits, -, _ or ."
         ));
     }
+    for (name, _) in datasources.iter().filter(|(_, config)| base_url(&config.url).is_none()) {
+        let name = crate::report::one_line(name);
+        faults.0.push(format!("datasources.{name}.url: {URL_ACCEPTED}"));
+    }
     if let Some(url) = url {
+        if base_url(&url).is_none() {
+            faults.0.push(format!("--prometheus-url: {URL_ACCEPTED}"));
+        }
         datasources.insert("default".to_owned(), DatasourceConfig::at(url));
     }
     datasources
@@ -344,6 +351,20 @@ mod tests {
             let error = resolve(text, Overrides::default()).map(drop).unwrap_err();
             assert_eq!(error, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_url_that_is_none_is_told_by_its_key_or_flag_and_not_shown() {
+        let text = "datasources: {main: {url: 'http://u:canary@p'}}";
+        let prometheus_url = Some("prom:9090".to_owned());
+        let overrides = Overrides { prometheus_url, ..Overrides::default() };
+        let error = resolve(text, overrides).map(drop).unwrap_err();
+        let accepted =
+            "must be http:// or https:// with a host and no credentials, as http://prometheus:9090";
+        assert_eq!(
+            error,
+            format!("datasources.main.url: {accepted}; --prometheus-url: {accepted}")
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 
 use crate::engine::observation::FaultKind;
 use crate::engine::units::Timestamp;
-use crate::source::config::{DatasourceConfig, Error};
+use crate::source::config::{DatasourceConfig, Error, base_url};
 use crate::source::prometheus::answer::{Answer, error_type};
 use crate::source::prometheus::credentials::SecretFile;
 
@@ -307,15 +307,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 fn endpoint(name: &str, text: &str, of_api: &str) -> Result<Url, Error> {
-    let wrong = || Error::Url { name: name.to_owned() };
-    let mut url = Url::parse(text).map_err(|_| wrong())?;
-    let bare = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || !bare {
-        return Err(wrong());
-    }
+    let mut url = base_url(text).ok_or_else(|| Error::Url { name: name.to_owned() })?;
     let path = format!("{}/api/v1/{of_api}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)

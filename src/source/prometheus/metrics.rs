@@ -97,6 +97,7 @@ const fn label(kind: FaultKind) -> &'static str {
         FaultKind::Overloaded => "overloaded",
         FaultKind::QueryFailed => "query_failed",
         FaultKind::ClientError => "client_error",
+        FaultKind::NotFound => "not_found",
         FaultKind::ServerError => "server_error",
         FaultKind::Redirect => "redirect",
         FaultKind::BadResponse => "bad_response",

@@ -127,6 +127,7 @@ const fn refused(status: StatusCode) -> Result<(), FaultKind> {
         200 => Ok(()),
         300..=399 => Err(FaultKind::Redirect),
         401 | 403 => Err(FaultKind::Forbidden),
+        404 => Err(FaultKind::NotFound),
         429 | 503 => Err(FaultKind::Overloaded),
         400..=499 => Err(FaultKind::ClientError),
         500..=599 => Err(FaultKind::ServerError),
