@@ -79,7 +79,10 @@ fn scaler(registry: &Arc<Registry>, at: &str, name: &str, gate: &Gate) -> Arc<Sc
         ("scaleStrategy".to_owned(), "reactive".to_owned()),
     ]);
     let (namespace, name) = (at.to_owned(), name.to_owned());
-    registry.scaler(&Reference { namespace, name, metadata }).unwrap()
+    let scaler = registry.scaler(&Reference { namespace, name, metadata }).unwrap();
+    // It was put to sleep once: of a name without addresses nothing else would be known.
+    scaler.revise(|memory| memory.last = Some(0));
+    scaler
 }
 
 async fn until(what: &str, limit: Duration, done: impl Fn() -> bool) -> Duration {
@@ -98,6 +101,8 @@ fn active(scaler: &Scaler) -> Option<bool> {
 async fn all_asleep(scalers: &[Arc<Scaler>]) {
     let asleep = || scalers.iter().all(|scaler| active(scaler) == Some(false));
     until("falling asleep", Duration::from_secs(30), asleep).await;
+    // The ticks that remembered sleep are over.
+    tokio::time::sleep(Duration::from_secs(2)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

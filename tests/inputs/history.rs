@@ -79,10 +79,10 @@ fn matrix(rows: &[String]) -> Reply {
 #[tokio::test]
 async fn weeks_are_read_day_by_day_and_gaps_stay_gaps() {
     let server = Server::start(|request| {
-        // Half a request a second; nothing in the first hour but NaN, nothing at all in the second.
+        // Half a request a second; nothing in the first hour, only NaN in the third, nothing in the fourth.
         matrix(&[series(request, "", |second| match (second - 1 - (UNTIL - 3 * 86_400)) / 3600 {
-            0 => "NaN".to_owned(),
-            1 => String::new(),
+            0 | 3 => String::new(),
+            2 => "NaN".to_owned(),
             _ => "0.5".to_owned(),
         })])
     })
@@ -97,16 +97,19 @@ async fn weeks_are_read_day_by_day_and_gaps_stay_gaps() {
         assert_eq!(request.form["query"], "sum(rate(requests_total[2m]))");
         assert_eq!((asked(request).len(), request.form["step"].as_str()), (1440, "60"));
     }
-    assert_eq!(recorded.begins, Some(Timestamp::from_unix_ms((UNTIL - 3 * 86_400) * 1000)));
-    assert_eq!(recorded.length, 3 * DAY);
-    let expected = 30.0 * (3.0 * 1440.0 - 120.0);
+    // That nothing is known of the first hour is not that nobody came.
+    let begins = UNTIL - 3 * 86_400 + 3600;
+    assert_eq!(recorded.begins, Some(Timestamp::from_unix_ms(begins * 1000)));
+    assert_eq!(recorded.length, 3 * DAY - Duration::from_hours(1));
+    let expected = 30.0 * (3.0 * 1440.0 - 180.0);
     assert!((recorded.requests(1.0) - expected).abs() < 1e-6, "{}", recorded.requests(1.0));
-    assert!(recorded.notes[0].starts_with("120 steps without a value"), "{:?}", recorded.notes);
+    assert!(recorded.notes[0].starts_with("nothing is known before"), "{:?}", recorded.notes);
+    assert!(recorded.notes[1].starts_with("120 steps without a value"), "{:?}", recorded.notes);
     let arrivals = recorded.arrivals(1, 1.0).unwrap();
-    assert_eq!(arrivals.len(), 126_000);
-    assert!(
-        arrivals[0].at >= Duration::from_hours(2) && arrivals[0].at < Duration::from_secs(7260)
-    );
+    assert_eq!(arrivals.len(), 124_200);
+    let gap = Duration::from_hours(1)..Duration::from_hours(3);
+    assert!(arrivals.iter().all(|it| !gap.contains(&it.at)));
+    assert!(arrivals[0].at < Duration::from_secs(60));
     assert_eq!((arrivals[0].prompt, arrivals[0].output), (1000, 200));
 }
 

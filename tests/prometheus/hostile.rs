@@ -227,7 +227,7 @@ async fn one_tenants_wrong_query_does_not_pause_another() {
     let mut right = sources.reader(&right);
     for tick in 0..10 {
         let at = AT.plus(Duration::from_secs(tick * 15));
-        assert!(kinds(&wrong.observe(at).await).contains(&FaultKind::ClientError));
+        assert!(kinds(&wrong.observe(at).await).contains(&FaultKind::QueryFailed));
         assert_eq!(kinds(&right.observe(at).await), [FaultKind::Empty]);
     }
 }
