@@ -38,6 +38,7 @@ use tracing::{Instrument, info_span};
 
 use crate::clock::Clock;
 use crate::engine::decision::Decision;
+use crate::engine::foresight::Foresight;
 use crate::engine::units::Timestamp;
 use crate::scaler::desk::Desk;
 use crate::scaler::keep::Past;
@@ -286,7 +287,11 @@ impl Registry {
         let siblings = self.shared.room.named(&key.namespace, &key.name);
         let living = siblings.into_iter().filter(same).map(|other| {
             let told_until = other.latest().map(|decision| decision.at);
-            let past = Past { memory: other.memory(), told_until, decision: None };
+            let mut memory = other.memory();
+            if !keep::is_of_one_measure(&other.spec, spec) {
+                memory.foresight = Foresight::default();
+            }
+            let past = Past { memory, told_until, decision: None };
             (past, std::cmp::Reverse(other.silent()))
         });
         let living = living.max_by_key(|(past, silent)| (past.memory.last, *silent));

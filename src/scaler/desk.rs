@@ -205,7 +205,7 @@ impl Desk<'_> {
         let Some(minute) = minute else { return };
         self.scaler.lessons().note(minute);
         if let Some(store) = &self.shared.store {
-            let key = keep::key(self.scaler.key(), &self.scaler.spec);
+            let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
             if !store.add_minutes(&key, &[minute]) {
                 debug!("a minute not stored: too much waits to be written");
             }

@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::engine::decision::{Decision, Reason, State, Verdict};
-use crate::engine::setup::Setup;
+use crate::engine::foresight::Foresight;
+use crate::engine::setup::{Family, GpuTargets, OwnRole, OwnSignal, Setup};
 use crate::engine::step::Memory;
 use crate::engine::units::Timestamp;
 use crate::scaler::handle::{DATA_AGE_MAX, data_age};
@@ -38,6 +41,39 @@ pub(crate) fn key(key: &Key, spec: &Spec) -> store::Key {
     store::Key { identity, trigger: key.hash8() }
 }
 
+/// Whose minutes they are. Where they count requests that is the workload; where they are demand in replicas
+/// they are of what was asked, and by which targets.
+pub(crate) fn minutes_key(key: &Key, spec: &Spec) -> store::Key {
+    let mut found = self::key(key, spec);
+    if let Some(measure) = measure(spec) {
+        found.identity.engine = format!("{}/{measure}", found.identity.engine);
+    }
+    found
+}
+
+/// By what minutes are measured: its first eight hex digits; `None` where they count requests.
+fn measure(spec: &Spec) -> Option<String> {
+    let Setup { family, own, gpu, .. } = &spec.setup;
+    if *family == Family::Llm {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    for (signal, query) in own.iter().zip(&spec.target.own) {
+        if signal.role == OwnRole::Demand {
+            let OwnSignal { target, total, .. } = signal;
+            hash.update(format!("{}\0{target}\0{total}\0", query.query));
+        }
+    }
+    let GpuTargets { utilization, memory, memory_bandwidth, power } = gpu;
+    hash.update(format!("{utilization:?}{memory:?}{memory_bandwidth:?}{power:?}"));
+    Some(hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Whether what was learned for one trigger is about what the other asks.
+pub(crate) fn is_of_one_measure(one: &Spec, other: &Spec) -> bool {
+    measure(one) == measure(other)
+}
+
 /// A name has no slash, so that a kind cannot be part of one.
 fn word(workload: &WorkloadRef) -> String {
     let kind = match workload.kind {
@@ -56,7 +92,11 @@ pub(crate) fn stands_beside_siblings(kept: &Kept, now: Timestamp) -> bool {
 
 /// What a scaler of `setup` goes on with at `now`.
 pub(crate) fn past(kept: Kept, setup: &Setup, now: Timestamp) -> Past {
-    let Kept { memory, decision, at, own } = kept;
+    let Kept { mut memory, decision, at, own } = kept;
+    // A sibling may ask for something else.
+    if !own && setup.family != Family::Llm {
+        memory.foresight = Foresight::default();
+    }
     let absent = now.since(at) > DECIDED_FOR;
     Past {
         memory: if absent { memory.after_absence() } else { memory },
@@ -91,4 +131,40 @@ fn restated(decision: Decision, setup: &Setup, now: Timestamp) -> Option<Decisio
     reasons.push(Reason::Restored { age });
     let told = Decision { at, state, verdict, unmasked, reasons, ..decision };
     (age + data_age(&told) <= DATA_AGE_MAX).then_some(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{is_of_one_measure, key, minutes_key};
+    use crate::scaler::reference::{Key, Reference};
+    use crate::spec::{Limits, Spec, parse};
+
+    fn spec(rows: &[(&str, &str)]) -> Spec {
+        let metadata: BTreeMap<String, String> =
+            rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        parse("llm", "chat", &metadata, &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn minutes_in_replicas_are_of_what_was_asked_and_minutes_of_requests_are_the_workloads() {
+        let custom = |signals| spec(&[("engine", "custom"), ("signals", signals), ("tick", "5s")]);
+        let one = custom("[{name: a, query: sum(a), target: 4}]");
+        let rows = [
+            (custom("[{name: other, query: sum(a), target: 4}]"), true),
+            (custom("[{name: a, query: sum(b), target: 4}]"), false),
+            (custom("[{name: a, query: sum(a), target: 5}]"), false),
+        ];
+        for (other, same) in rows {
+            assert_eq!(is_of_one_measure(&one, &other), same, "{:?}", other.target.own);
+        }
+        let (few, many) = (spec(&[("queueDepth", "4")]), spec(&[("queueDepth", "8")]));
+        assert!(is_of_one_measure(&few, &many));
+        let (namespace, name) = ("llm".to_owned(), "chat".to_owned());
+        let at = Reference { namespace, name, metadata: BTreeMap::new() };
+        let of = Key::of(&at).unwrap();
+        assert_eq!(minutes_key(&of, &few), key(&of, &few));
+        assert_ne!(minutes_key(&of, &one).identity, key(&of, &one).identity);
+    }
 }

@@ -141,7 +141,7 @@ impl Teacher {
     /// Up to when everything is stored.
     async fn complete(&self) -> Option<Timestamp> {
         let store = Arc::clone(self.shared.store.as_ref()?);
-        let key = keep::key(self.scaler.key(), &self.scaler.spec);
+        let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
         tokio::task::spawn_blocking(move || store.cursor(&key)).await.ok()?
     }
 
@@ -185,7 +185,7 @@ impl Teacher {
 
     fn take(&mut self, minutes: Vec<Minute>) {
         if let Some(store) = &self.shared.store {
-            let key = keep::key(self.scaler.key(), &self.scaler.spec);
+            let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
             if !store.add_minutes(&key, &minutes) {
                 debug!("history not stored: too much waits to be written");
                 self.stored = false;
@@ -197,7 +197,7 @@ impl Teacher {
 
     fn keep_cursor(&self, until: Timestamp) {
         if let Some(store) = &self.shared.store {
-            store.set_cursor(&keep::key(self.scaler.key(), &self.scaler.spec), until);
+            store.set_cursor(&keep::minutes_key(self.scaler.key(), &self.scaler.spec), until);
         }
     }
 
@@ -208,7 +208,7 @@ impl Teacher {
         let memory = self.scaler.memory();
         let (lead, carries) = (Timings::of(&setup, &memory).lead, Carries::of(&memory.capacity));
         let (store, fetched) = (self.shared.store.clone(), self.fetched.clone());
-        let key = keep::key(self.scaler.key(), &self.scaler.spec);
+        let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
         let learn = move || {
             let mut minutes = fetched;
             for minute in store.iter().flat_map(|store| store.minutes(&key, from)) {
