@@ -79,6 +79,7 @@ impl Served {
     pub(crate) fn page(&self) -> String {
         let mut page = prometheus_client::registry::Registry::default();
         self.metrics.register(&mut page);
+        self.metrics.register_tls(&mut page);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &page).unwrap();
         text
