@@ -37,6 +37,8 @@ const LOOK: Duration = Duration::from_mins(10);
 /// Scalers learn afresh in the first hours of a day, each at a time of its own: ten thousand at once would
 /// be half an hour of a core.
 const SPREAD: Duration = Duration::from_hours(6);
+/// A start of a process leaves a few minutes that nobody counted; more is worth asking for.
+const HOLE_MIN: Duration = Duration::from_mins(10);
 
 /// Of at least so much: a shorter history is what to begin with, and who has lived longer knows a week, some
 /// hours of it unknown.
@@ -57,12 +59,14 @@ pub(crate) struct Teacher {
 }
 
 /// What is known of a past.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     /// The first and the last minute.
     ends: Option<(Timestamp, Timestamp)>,
     /// Minutes in all.
     minutes: usize,
+    /// The last minutes before holes, in order.
+    holes: Vec<Timestamp>,
 }
 
 impl Teacher {
@@ -119,7 +123,7 @@ impl Teacher {
     async fn learn(&mut self, now: Timestamp, from: Timestamp) {
         let mut known = self.teach(from).await;
         let mut whole = true;
-        for cursor in wanted(from, now, known, self.complete().await) {
+        for cursor in wanted(from, now, &known, self.complete().await) {
             whole = self.fetch(cursor, from).await;
             if !whole {
                 break;
@@ -215,7 +219,8 @@ impl Teacher {
                 minutes.entry(minute.at).or_insert(minute);
             }
             let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
-            let known = Known { ends, minutes: minutes.len() };
+            let holes = holes(minutes.keys().copied());
+            let known = Known { ends, minutes: minutes.len(), holes };
             let minutes: Vec<Minute> = minutes.into_values().collect();
             (known, Foresight::of(&setup, lead, carries, &minutes))
         };
@@ -252,16 +257,25 @@ fn spread(names: [&str; 3]) -> Duration {
     SPREAD.mul_f64(f64::from(hash) / f64::from(u32::MAX))
 }
 
-/// What to ask for: the time since everything was there, as far as minutes go on from then, and, unless it
-/// ever was, the time before the oldest. A refill that was broken off has its newest days, and a hole.
+/// The last minutes before holes, in order.
+fn holes(minutes: impl Iterator<Item = Timestamp> + Clone) -> Vec<Timestamp> {
+    let pairs = minutes.clone().zip(minutes.skip(1));
+    pairs.filter(|(at, next)| next.since(*at) > HOLE_MIN).map(|(at, _)| at).collect()
+}
+
+/// What to ask for: the time since the newest minute, or since the first hole after everything was there, and,
+/// unless it ever was, the time before the oldest. A refill that was broken off has its newest days, and a
+/// hole; minutes that ticks counted are not asked for again, for those of a datasource are worse.
 fn wanted(
     from: Timestamp,
     now: Timestamp,
-    known: Known,
+    known: &Known,
     complete: Option<Timestamp>,
 ) -> Vec<Cursor> {
     let Some((first, last)) = known.ends else { return vec![Cursor::new(from, now)] };
-    let since = complete.map_or(last, |complete| complete.min(last));
+    let hole =
+        known.holes.iter().copied().find(|hole| complete.is_some_and(|until| *hole >= until));
+    let since = hole.unwrap_or(last);
     let since = Cursor::new(since.plus(Minute::LENGTH).max(from), now);
     let before = complete.is_none().then(|| Cursor::new(from, first));
     [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
@@ -276,7 +290,7 @@ pub(crate) const fn gate() -> Semaphore {
 mod tests {
     use std::time::Duration;
 
-    use super::{Cursor, DAY_MS, Known, SPREAD, begins, spread, wanted};
+    use super::{Cursor, DAY_MS, Known, SPREAD, begins, holes, spread, wanted};
     use crate::engine::units::Timestamp;
 
     #[test]
@@ -294,17 +308,32 @@ mod tests {
     fn a_refill_that_was_broken_off_is_asked_for_again() {
         let day = |days: i64| Timestamp::from_unix_ms((20_000 + days) * DAY_MS);
         let minute = |days| day(days).plus(Duration::from_mins(1));
-        let known = |first, last| Known { ends: Some((day(first), day(last))), minutes: 9 };
+        let known = |first, last| Known {
+            ends: Some((day(first), day(last))),
+            minutes: 9,
+            ..Known::default()
+        };
+        let holed = |hole| Known { holes: vec![day(6), day(hole)], ..known(5, 13) };
+        let of =
+            |minutes: &[i64]| holes(minutes.iter().map(|at| Timestamp::from_unix_ms(at * 60_000)));
+        assert_eq!(of(&[1, 2, 3, 6, 7]), []);
+        assert_eq!(of(&[1, 2, 60, 61, 200]), of(&[2, 60, 61, 200]));
+        assert_eq!(of(&[1, 2, 60, 61, 200]).len(), 2);
         let rows = [
             (Known::default(), None, vec![(day(0), day(14))]),
             // Nothing was ever whole.
             (known(5, 13), None, vec![(minute(13), day(14)), (day(0), day(5))]),
             (known(5, 13), Some(day(13)), vec![(minute(13), day(14))]),
-            // Minutes reach to 13, but were whole up to 10 only.
-            (known(5, 13), Some(day(10)), vec![(minute(10), day(14))]),
+            // Ticks went on from 10 to 13.
+            (known(5, 13), Some(day(10)), vec![(minute(13), day(14))]),
+            // They did not, and the newest day was fetched before it was broken off.
+            (holed(11), Some(day(11)), vec![(minute(11), day(14))]),
+            (holed(11), Some(day(10)), vec![(minute(11), day(14))]),
+            // That nothing is known of before it was whole is known.
+            (holed(11), Some(day(12)), vec![(minute(13), day(14))]),
         ];
         for (known, complete, expected) in rows {
-            let asked = wanted(day(0), day(14), known, complete);
+            let asked = wanted(day(0), day(14), &known, complete);
             let asked: Vec<_> = asked.iter().map(|it: &Cursor| (it.from(), it.until())).collect();
             assert_eq!(asked, expected, "{complete:?}");
         }
