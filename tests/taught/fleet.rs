@@ -43,6 +43,14 @@ fn noise(number: i64) -> f64 {
     ((bits ^ (bits >> 31)) >> 11) as f64 / 2_f64.powi(52) - 1.0
 }
 
+/// Requests that come at the usual rate between two milliseconds of the epoch.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds within a second")]
+fn coming(from: i64, until: i64) -> f64 {
+    let seconds = from.div_euclid(1000)..=until.div_euclid(1000);
+    let within = |at: i64| (until.min((at + 1) * 1000) - from.max(at * 1000)).max(0) as f64;
+    seconds.map(|at| rate(at) * within(at) / 1000.0).sum()
+}
+
 /// Requests that came since the past began, second by second.
 #[derive(Debug)]
 pub(crate) struct Past {
@@ -70,15 +78,17 @@ impl Past {
         Self { from, until, came }
     }
 
-    /// Requests that came until a second of the past.
+    /// Requests that came until a second of the past, or of the present as long as the rate is the usual
+    /// one.
     pub(crate) fn came(&self, at: i64) -> f64 {
-        let idx = usize::try_from(at - self.from).unwrap_or(0).min(self.came.len() - 1);
-        self.came[idx]
+        let last = self.until - 1;
+        let idx = usize::try_from(at.min(last) - self.from).unwrap_or(0);
+        self.came[idx] + coming(last * 1000, at.max(last) * 1000)
     }
 
-    /// Requests per second in the two minutes around the minute that begins at `at`.
-    pub(crate) fn minute(&self, at: i64) -> f64 {
-        let (from, until) = ((at - 30).max(self.from), at + 90);
+    /// Requests per second in the minute that begins at `at`, and in so many seconds before and after it.
+    pub(crate) fn minute(&self, at: i64, around: i64) -> f64 {
+        let (from, until) = ((at - around).max(self.from), at + 60 + around);
         let seconds = f64::from(u32::try_from(until - from).unwrap());
         (self.came(until) - self.came(from)) / seconds
     }
@@ -150,11 +160,11 @@ impl Now {
     }
 
     /// Lets the requests come that came since the last look.
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds between two looks, and pods")]
+    #[expect(clippy::cast_precision_loss, reason = "a handful of pods")]
     fn advance(&mut self) {
         let at = now_ms();
         self.rate = self.factor * rate(at / 1000);
-        let came = self.rate * (at - self.at).max(0) as f64 / 1000.0;
+        let came = self.factor * coming(self.at, at);
         let ready = self.pods.iter_mut().filter(|pod| Self::is_ready(pod, at));
         let mut ready: Vec<_> = ready.collect();
         let each = came / ready.len().max(1) as f64;

@@ -41,7 +41,7 @@ impl Drawn<'_> {
         // A young scaler's hour is not squeezed into a corner of a day.
         let back = (self.now - first).clamp(2 * 3_600_000, DAY_MS);
         let span = (self.now - back, self.now + AHEAD_MS);
-        Frame { title, about, span, now: self.now, zone: self.zone(), top }
+        Frame { title, about, span, now: self.now, zone: self.zone(), top, whole: false }
     }
 
     fn values(&self, of: impl Fn(&Moment) -> Option<f64>) -> Vec<(i64, Option<f64>)> {
@@ -123,17 +123,17 @@ pub(super) fn replicas(drawn: &Drawn<'_>) -> String {
     let title = "Replicas";
     let about =
         "replicas there, needed for demand as it was, asked for by the forecast, and decided";
-    let frame = drawn.frame(title, about, top(all));
+    let frame = Frame { whole: true, ..drawn.frame(title, about, top(all)) };
     let has_dead = dead.iter().any(|(_, band)| band.is_some());
     let has_forecast = predicted.iter().any(|(_, value)| value.is_some());
     let layers = [
         Layer::Area("dead", dead),
-        Layer::Steps("line c2", current),
+        Layer::Steps("line c2 under", current),
         Layer::Steps("line c1 thin", predicted),
-        Layer::Steps("line c7 thin", reactive),
+        Layer::Steps("line c3 thin", reactive),
         Layer::Steps("line c0", wanted),
     ];
-    let mut keys = vec![("c0", "wanted"), ("c2", "there"), ("c7 thin", "reactive")];
+    let mut keys = vec![("c0", "wanted"), ("c2 under", "there"), ("c3 thin", "reactive")];
     keys.extend(has_forecast.then_some(("c1 thin", "forecast")));
     keys.extend(has_dead.then_some(("dead", "the HPA's dead band")));
     let keys: Vec<_> = keys.into_iter().map(|(class, name)| (class, name.to_owned())).collect();

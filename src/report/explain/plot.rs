@@ -31,6 +31,8 @@ pub(super) struct Frame<'a> {
     pub(super) zone: Tz,
     /// The largest value, above zero.
     pub(super) top: f64,
+    /// Values are counts: no mark lies between two whole numbers.
+    pub(super) whole: bool,
 }
 
 /// Something drawn; the class says how.
@@ -102,7 +104,7 @@ fn svg(frame: &Frame<'_>, size: &Size, layers: &[Layer]) -> String {
 fn grid(place: &Place<'_>, hours: u32, text: &mut String) {
     let (left, right, top, bottom) = MARGINS;
     let (end, base) = (place.width - right, place.height - bottom);
-    for value in ticks(place.frame.top) {
+    for value in ticks(place.frame.top, place.frame.whole) {
         let up = place.up(value);
         let _ = write!(
             text,
@@ -145,11 +147,12 @@ fn clock(frame: &Frame<'_>, hours: u32) -> Vec<(i64, String)> {
     (first..=last).filter_map(local).collect()
 }
 
-/// At most five round values up to `top`.
-fn ticks(top: f64) -> Vec<f64> {
-    let rough = (top / 4.0).max(1e-9);
+/// At most five round values up to `top`, `whole` ones or any.
+fn ticks(top: f64, whole: bool) -> Vec<f64> {
+    let rough = (top / 4.0).max(if whole { 1.0 } else { 1e-9 });
     let power = 10_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power).into_iter().find(|it| *it >= rough);
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power).into_iter();
+    let step = steps.filter(|it| !whole || it.fract() == 0.0).find(|it| *it >= rough);
     let step = step.unwrap_or(rough).max(f64::MIN_POSITIVE);
     (0..=5_u32).map(|idx| f64::from(idx) * step).filter(|value| *value <= top * 1.001).collect()
 }
@@ -223,7 +226,7 @@ mod tests {
 
     fn frame(zone: Tz) -> Frame<'static> {
         let span = (0, 86_400_000);
-        Frame { title: "a <b>", about: "c", span, now: 43_200_000, zone, top: 10.0 }
+        Frame { title: "a <b>", about: "c", span, now: 43_200_000, zone, top: 10.0, whole: false }
     }
 
     #[test]
@@ -243,10 +246,13 @@ mod tests {
     #[test]
     fn axes_have_few_round_marks_and_never_none() {
         for most in [1.0, 1.08, 3.3, 7.5, 10.0, 25.0, 999.0, 1e6] {
-            let marks = ticks(most);
+            let marks = ticks(most, false);
             assert!((3..=6).contains(&marks.len()), "{most}: {marks:?}");
+            let marks = ticks(most, true);
+            assert!((2..=6).contains(&marks.len()), "{most}: {marks:?}");
+            assert!(marks.iter().all(|mark| mark.fract() == 0.0), "{most}: {marks:?}");
         }
-        assert_eq!(ticks(0.0).len(), 1);
+        assert_eq!(ticks(0.0, false).len(), 1);
         assert!((top(std::iter::empty()) - 1.0).abs() < 1e-9);
         assert!((top([f64::NAN, 10.0].into_iter()) - 10.8).abs() < 1e-9);
     }

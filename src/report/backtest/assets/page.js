@@ -169,6 +169,8 @@ function points() {
 }
 
 const size = (own) => (own ? 10 : 5);
+// What may be missed, percent.
+const aim = (1 - data.target) * 100;
 
 function drawScatter() {
   const all = points();
@@ -181,7 +183,6 @@ function drawScatter() {
     points: { show: true, size: size(own), width: own ? 2 : 1, stroke: colour(idx), fill: idx >= COLOURS ? css("--back") : colour(idx) },
   })));
   const front = { data: pick((it) => it.front), stroke: css("--soft"), width: 1.25, spanGaps: true, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false } };
-  const aim = (1 - data.target) * 100;
   const objective = { data: all.map(() => (aim > 0 ? aim : null)), stroke: css("--bad"), width: 1.25, dash: DASH, points: { show: false } };
   const series = [front, objective, ...marks];
   const box = byId("chart-scatter");
@@ -223,6 +224,10 @@ function name(u, all, names) {
     const half = (size(it.own) / 2) * ratio;
     return { left: left - half, right: left + half, top: top - half, bottom: top + half };
   });
+  if (aim > 0) {
+    const line = u.valToPos(aim, "y", true);
+    taken.push({ left: bbox.left, right: bbox.left + bbox.width, top: line - 2, bottom: line + 2 });
+  }
   ctx.save();
   ctx.font = `${tall}px system-ui, sans-serif`;
   ctx.textAlign = "left";
