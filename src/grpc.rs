@@ -30,6 +30,7 @@ pub mod tls;
 
 mod accept;
 mod connection;
+pub(crate) mod places;
 
 pub mod transport;
 

@@ -239,7 +239,7 @@ async fn what_a_server_says_stays_on_its_line() {
 #[tokio::test]
 async fn a_server_of_no_use_is_one_error() {
     let rows = [
-        (Reply::status(404), "request refused"),
+        (Reply::status(404), "HTTP 404, no such page"),
         (Reply::status(401), "access denied"),
         (Reply::status(500), "server error"),
         (Reply::status(302), "redirect not followed"),

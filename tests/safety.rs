@@ -206,22 +206,28 @@ fn the_first_number_waits_until_every_pod_can_have_been_read() {
     }
 }
 
-/// A name without addresses puts nothing to sleep at once; when nothing was read for ten minutes
-/// and it still has none, there is nobody.
+/// A name without addresses puts nothing to sleep: pods that are not ready have none, and whoever lost the
+/// name does not see them. Once nothing was read for ten minutes that is an error; demand still wakes.
 #[test]
-fn an_empty_headless_name_is_believed_when_data_is_too_old_for_anything_else() {
+fn a_headless_name_that_lost_its_addresses_is_no_zero_however_long_it_lasts() {
     let setup = setup(&[("endpoints", "dns://llama:8000/metrics"), ("gateway", "keda-http")]);
     let (memory, before, from) = served(&setup, busy);
-    let empty = |now: Timestamp| {
+    let empty = |now: Timestamp, held: f64| {
         let mut observation = Observation::empty(now);
         observation.workload.addresses = Some(0);
-        let held = Some(0.0);
+        let held = Some(held);
         observation.gateway = Some(GatewayReading { held, ..GatewayReading::default() });
         observation
     };
-    let memory = never_below("no address", (&setup, memory, from), (before, 570), empty);
-    let next = step(&setup, &empty(at(from + 600)), memory);
-    assert_eq!((next.decision.state, told(&next.decision)), (State::Asleep, Some((0, false))));
+    let idle = |now: Timestamp| empty(now, 0.0);
+    let mut memory = never_below("no address", (&setup, memory, from), (before, 570), idle);
+    for seconds in [600, 615, 3600] {
+        let next = step(&setup, &idle(at(from + seconds)), memory);
+        assert_eq!((next.decision.state, told(&next.decision)), (State::Blind, None), "{seconds}");
+        memory = next.memory;
+    }
+    let asked = step(&setup, &empty(at(from + 3615), 2.0), memory);
+    assert_eq!(asked.decision.active(), Some(true), "{:#?}", asked.decision);
 }
 
 /// Nobody behind a name that nobody was ever seen behind: a misspelt one looks like that, before six pods

@@ -185,7 +185,7 @@ fn refused(case: &Case<'_>, state: State, facts: &Facts, reasons: &mut Vec<Reaso
     let current = case.signals.supply.current;
     let (demand, activation) = (case.signals.outside.activation, case.setup.activation);
     let allowed = tell::max_replicas(case.setup, case.observation) > 0;
-    if state == State::Cold && demand > activation && allowed {
+    if demand > activation && allowed {
         // No number, but active: KEDA wakes from zero on that, and keeps any other count.
         reasons.push(Reason::Wake { demand, activation });
     }

@@ -148,14 +148,14 @@ impl Decision {
     #[must_use]
     pub fn active(&self) -> Option<bool> {
         let running = self.current.is_some_and(|current| current > Replicas::ZERO);
-        let asks =
-            |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Scheduled { .. });
-        let shows = self.reasons.iter().any(asks);
-        let asked = self.reasons.iter().any(|reason| matches!(reason, Reason::Asked { .. }));
+        let scheduled =
+            self.reasons.iter().any(|reason| matches!(reason, Reason::Scheduled { .. }));
+        let asks = |reason: &Reason| matches!(reason, Reason::Wake { .. } | Reason::Asked { .. });
+        let asked = self.reasons.iter().any(asks);
         let cold = self.state == State::Cold;
         match &self.verdict {
             Verdict::Scale { active, .. } => Some(*active),
-            Verdict::Refuse(_) if asked || cold && (running || shows) => Some(true),
+            Verdict::Refuse(_) if asked || cold && (running || scheduled) => Some(true),
             Verdict::Refuse(_) => None,
         }
     }

@@ -12,7 +12,9 @@ mod ahead;
 mod bill;
 mod lane;
 mod learned;
+mod measured;
 mod meter;
+mod said;
 mod work;
 
 use std::sync::Arc;
@@ -24,39 +26,31 @@ use crate::engine::arrived::Minute;
 use crate::engine::decision::Stage;
 use crate::engine::forecast;
 use crate::engine::foresight::bill::Way;
-use crate::engine::foresight::learned::{HORIZONS, Learned, QUANTILE_MAX, horizon_for};
+use crate::engine::foresight::learned::{Learned, QUANTILE_MAX, horizon_for};
+use crate::engine::foresight::said::{Said, is_young};
 use crate::engine::numeric::share;
 use crate::engine::setup::{Family, Setup, Strategy};
 use crate::engine::units::Timestamp;
 
 pub use ahead::{Ahead, Unit};
 pub use bill::{BUDGET, FORECAST_SHARE};
+pub use measured::measured;
 pub use meter::{Measured, Meter};
-pub use work::{Carries, equivalents, measured};
+pub use work::{Carries, equivalents};
 
 /// A longer gap is worth filling from history.
 const GAP_MAX: Duration = Duration::from_mins(15);
-/// A forecast is about the minutes after the newest one; when that is older, it is no forecast.
-const AGE_MAX: Duration = Duration::from_mins(5);
 
 /// The foresight of one workload. What was learned is not stored but rebuilt from minutes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Foresight {
     meter: Meter,
-    /// What was said last. After a restart it stands until the past has been learned again: without it
-    /// a decision that rests on the forecast would be lower for that time.
+    /// What was said last. After a restart it stands until the past has been learned again, for as long as any
+    /// forecast does: without it a decision that rests on the forecast would be lower for that time.
     said: Option<Said>,
     #[serde(skip)]
     learned: Option<Arc<Learned>>,
-}
-
-/// A forecast of work.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Said {
-    /// The newest minute that it knew.
-    known: Timestamp,
-    ahead: Ahead,
 }
 
 impl Foresight {
@@ -102,8 +96,9 @@ impl Foresight {
         if let Some(lead) = lead {
             learned.turn_to(horizon_for(lead), quantile(setup));
         }
-        learned.account.goes(Way::of(setup, quantile(setup)));
         learned.carries = carries.unwrap_or(learned.carries);
+        let least = learned.carries.least;
+        learned.account.goes(Way::of(setup, quantile(setup)).map(|way| way.above(least)));
         let margin = margin(setup);
         minutes.iter().for_each(|minute| learned.observe(minute, margin));
     }
@@ -139,10 +134,22 @@ impl Foresight {
     /// history has to be read again.
     #[must_use]
     pub fn is_taught(&self, setup: &Setup, now: Timestamp) -> bool {
+        let known = self.newest_known();
+        self.knows_days(setup) && known.is_some_and(|known| now.since(known) <= GAP_MAX)
+    }
+
+    /// Whether it knew days before a restart a short while ago, and has not learned them again: when demand
+    /// usually comes is not known then, although it was.
+    #[must_use]
+    pub fn relearns(&self, setup: &Setup, now: Timestamp) -> bool {
+        self.said.is_some_and(|said| said.knew_days_lately(now)) && !self.knows_days(setup)
+    }
+
+    /// Whether it knows days as `setup` counts them, be they long ago.
+    #[must_use]
+    pub fn knows_days(&self, setup: &Setup) -> bool {
         self.learned.as_ref().is_some_and(|learned| {
-            learned.is_for(&setup.forecast)
-                && learned.forecaster.stage() >= Stage::Day
-                && learned.known.is_some_and(|known| now.since(known) <= GAP_MAX)
+            learned.is_for(&setup.forecast) && learned.forecaster.stage() >= Stage::Day
         })
     }
 
@@ -221,19 +228,8 @@ impl Foresight {
     /// A quantile at each horizon, for a chart: minutes ahead, median and the quantile asked for.
     #[must_use]
     pub fn bands(&self, quantile: f64) -> Vec<(u32, f64, f64)> {
-        let Some(learned) = &self.learned else { return Vec::new() };
-        let of = |idx| {
-            let median = learned.forecaster.quantile(idx, 0.5)?;
-            Some((median, learned.forecaster.quantile(idx, quantile)?))
-        };
-        let bands = HORIZONS.into_iter().enumerate();
-        bands.filter_map(|(idx, minutes)| of(idx).map(|(mid, up)| (minutes, mid, up))).collect()
+        self.learned.as_ref().map_or_else(Vec::new, |learned| learned.bands(quantile))
     }
-}
-
-/// Whether what was known at `known` still says something at `now`, and is not of a clock that went ahead.
-fn is_young(known: Timestamp, now: Timestamp) -> bool {
-    now.since(known) <= AGE_MAX && known.since(now) <= Minute::LENGTH
 }
 
 /// The level of the forecast before anything gives way.
@@ -259,7 +255,7 @@ mod tests {
     use crate::engine::units::Timestamp;
 
     const LEAD: Duration = Duration::from_secs(240);
-    const CARRIES: Carries = Carries { requests: Some(4.0), work: Some(40.0) };
+    const CARRIES: Carries = Carries { requests: Some(4.0), work: Some(40.0), least: 0 };
 
     fn at(minute: u32) -> Timestamp {
         Timestamp::from_unix_ms(i64::from(minute) * 60_000)
@@ -367,6 +363,10 @@ mod tests {
         undisturbed.learn(&setup, &[minute(1440), minute(1441)]);
         let now = at(1442);
         assert_eq!(again.ahead(&setup, now, LEAD), undisturbed.ahead(&setup, now, LEAD));
+        // Until then nobody knows when demand usually comes, and it is known that somebody did.
+        let relearns = |it: &Foresight, minute| it.relearns(&setup, at(minute));
+        assert!(relearns(&restarted(), 1442) && !relearns(&again, 1442));
+        assert!(!relearns(&restarted(), 1480) && !relearns(&Foresight::default(), 1442));
         // No longer than any forecast does.
         let late = restarted().ahead(&setup, at(1445), LEAD);
         assert_eq!(late, None);

@@ -280,7 +280,7 @@ pub enum FaultKind {
     QueryFailed,
     /// Another 4xx.
     ClientError,
-    /// A page that is not there: 404.
+    /// A page or a call that is not there: 404, of an API 405 as well.
     NotFound,
     /// Another 5xx.
     ServerError,

@@ -43,7 +43,7 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
         slow: latency.is_some_and(|ratio| ratio > 1.0),
     };
     let need = need(&input, memory.trim.value);
-    let carries = Carries::of(&memory.capacity);
+    let carries = Carries::of(&memory.capacity).beside(observation.workload.hpa_min);
     let minute = memory.foresight.note(setup, observation.at, measured(&input), carries);
     let plan = Plan::of(&input, ahead.as_ref(), need.up, (&timings, &memory.foresight));
     let facts = Facts::gather(setup, &signals, &timings, &plan, &mut memory);

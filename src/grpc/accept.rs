@@ -15,9 +15,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::grpc::connection::{Bytes, Connection, Place, Places, address_of};
+use crate::grpc::connection::{Bytes, Connection};
 use crate::grpc::metrics::{Closed, Metrics};
 use crate::grpc::peer::Peer;
+use crate::grpc::places::{Place, Places, address_of};
 use crate::grpc::tls::Loaded;
 
 /// Time for a TLS handshake: two round trips and a signature.

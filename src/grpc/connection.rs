@@ -1,10 +1,7 @@
 //! One connection as tonic drives it: bytes, who is at the other end, and an end from outside.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,63 +12,15 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use crate::grpc::metrics::{Closed, Open};
+use crate::grpc::metrics::Open;
 use crate::grpc::peer::Peer;
-
-/// Connections at once. KEDA needs one for each of its replicas, probes come and go; this bounds
-/// sockets and the windows behind them.
-const CONNECTIONS_MAX: usize = 1024;
-
-/// Of one address: a quarter, so that no single pod can take them all, while everything behind one
-/// proxy still fits.
-const OF_ADDRESS_MAX: usize = CONNECTIONS_MAX / 4;
+use crate::grpc::places::Place;
 
 /// Time for the client's first words; keep-alive begins only after them.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 
 /// Length of HTTP/2's client preface (RFC 9113, 3.4).
 const PREFACE_BYTES: usize = 24;
-
-/// Who holds how many connections; clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Places {
-    by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
-}
-
-/// The place of one connection, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    places: Places,
-    address: IpAddr,
-}
-
-impl Places {
-    /// A place for a connection from `address`, if there is one.
-    pub(crate) fn take(&self, address: IpAddr) -> Result<Place, Closed> {
-        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if by_address.values().sum::<usize>() >= CONNECTIONS_MAX {
-            return Err(Closed::limit);
-        }
-        let of_address = by_address.entry(address).or_default();
-        if *of_address >= OF_ADDRESS_MAX {
-            return Err(Closed::address_limit);
-        }
-        *of_address += 1;
-        Ok(Place { places: self.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.places.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(of_address) = by_address.get_mut(&self.address) {
-            *of_address -= 1;
-            if *of_address == 0 {
-                by_address.remove(&self.address);
-            }
-        }
-    }
-}
 
 /// Plain or encrypted bytes.
 #[derive(Debug)]
@@ -204,37 +153,5 @@ impl AsyncWrite for Connection {
             Bytes::Plain(plain) => plain.is_write_vectored(),
             Bytes::Tls(tls) => tls.is_write_vectored(),
         }
-    }
-}
-
-/// The address that counts for [`Places`].
-pub(crate) fn address_of(socket: SocketAddr) -> IpAddr {
-    socket.ip().to_canonical()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use super::{CONNECTIONS_MAX, OF_ADDRESS_MAX, Places};
-    use crate::grpc::metrics::Closed;
-
-    #[test]
-    fn places_are_limited_in_all_and_for_each_address_and_come_back() {
-        let places = Places::default();
-        let address = |last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
-        let mut held = Vec::new();
-        for last in 0..4 {
-            for _ in 0..OF_ADDRESS_MAX {
-                held.push(places.take(address(last)).unwrap());
-            }
-        }
-        assert_eq!(held.len(), CONNECTIONS_MAX);
-        assert!(matches!(places.take(address(9)), Err(Closed::limit)));
-        drop(held.pop());
-        assert!(matches!(places.take(address(0)), Err(Closed::address_limit)));
-        assert!(places.take(address(9)).is_ok());
-        drop(held);
-        assert!(places.by_address.lock().unwrap().is_empty());
     }
 }

@@ -24,14 +24,23 @@ use tower::layer::util::{Identity, Stack};
 use tracing::{info, warn};
 
 use crate::grpc::accept::{self, Door, Tls};
-use crate::grpc::connection::{Connection, Places};
+use crate::grpc::connection::Connection;
 use crate::grpc::metrics::Metrics;
 use crate::grpc::peer;
+use crate::grpc::places::Places;
 use crate::grpc::proto::DESCRIPTORS;
 use crate::grpc::proto::external_scaler_server::ExternalScalerServer;
 use crate::grpc::service::Service;
 use crate::grpc::tls::{self, TlsFiles};
 use crate::scaler::Registry;
+
+/// Connections at once. KEDA needs one for each of its replicas, probes come and go; this bounds
+/// sockets and the windows behind them.
+const CONNECTIONS: usize = 1024;
+
+/// Of one address: a quarter, so that no single pod can take them all, while everything behind one
+/// proxy still fits.
+const OF_ADDRESS: usize = CONNECTIONS / 4;
 
 /// h2 budgets small DATA frames to half of the connection window and closes the connection of all
 /// tenants beyond that: 10 000 streams opened in one burst need 4 MiB, so four times that.
@@ -125,8 +134,12 @@ pub async fn serve(
     };
     let ends = Ends::default();
     let (ready, connections) = mpsc::channel(READY_MAX);
-    let door =
-        Door { tls, places: Places::default(), kill: ends.kill.clone(), metrics: metrics.clone() };
+    let door = Door {
+        tls,
+        places: Places::new(CONNECTIONS, OF_ADDRESS),
+        kill: ends.kill.clone(),
+        metrics: metrics.clone(),
+    };
     let no_more = ends.goaway.clone();
     tasks.spawn(async move {
         tokio::select! {

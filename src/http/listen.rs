@@ -1,6 +1,7 @@
 //! The listeners: connections in, each with its bounds, and their end. On one of them callers show a
 //! certificate, and whoever has an allowed name in it is known by it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +19,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::clock::Clock;
+use crate::grpc::places::{Places, address_of};
 use crate::grpc::tls::{self, Loaded, TlsFiles};
 use crate::grpc::{self, peer};
 use crate::http::wake::Identity;
 
 /// Open connections: probes, two scrapers, people; a crowd waits in the backlog.
 const CONNECTIONS: usize = 256;
+
+/// Of them, of one address: a quarter. Others, the probes of the kubelet among them, find a place whatever one
+/// pod does.
+const OF_ADDRESS: usize = CONNECTIONS / 4;
 
 /// For a whole request head, and for an idle connection: slower ones are not waited for.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,12 +86,21 @@ pub async fn serve_mutual(
 
 async fn accept_all(listener: TcpListener, router: Router, door: Door, ending: CancellationToken) {
     let mut connections = JoinSet::new();
+    let places = Places::new(CONNECTIONS, OF_ADDRESS);
     loop {
         tokio::select! {
             () = ending.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            stream = accept(&listener), if connections.len() < CONNECTIONS => {
-                connections.spawn(connection(stream, router.clone(), door.clone(), ending.clone()));
+            (stream, peer) = accept(&listener), if connections.len() < CONNECTIONS => {
+                let Ok(place) = places.take(address_of(peer)) else {
+                    debug!("http connection refused: too many of its address");
+                    continue;
+                };
+                let serving = connection(stream, router.clone(), door.clone(), ending.clone());
+                connections.spawn(async move {
+                    serving.await;
+                    drop(place);
+                });
             }
         }
     }
@@ -97,10 +112,10 @@ async fn accept_all(listener: TcpListener, router: Router, door: Door, ending: C
 }
 
 /// The next connection. An error is one caller's, or want of file handles, which a pause may cure.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 warn!(%error, "http connection not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -158,5 +173,55 @@ async fn requests(
     };
     if let Err(error) = ended {
         debug!(%error, "http connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpSocket, TcpStream};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{OF_ADDRESS, serve};
+
+    /// What comes back to a request from this address; empty: the connection was ended.
+    async fn ask(from: &str, to: std::net::SocketAddr) -> (TcpStream, String) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        let mut stream = socket.connect(to).await.unwrap();
+        let sent = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let mut told = vec![0; 1024];
+        let read = match sent {
+            Ok(()) => tokio::time::timeout(Duration::from_secs(5), stream.read(&mut told)).await,
+            Err(error) => Ok(Err(error)),
+        };
+        told.truncate(read.unwrap().unwrap_or(0));
+        (stream, String::from_utf8(told).unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_places_to_the_probes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let ending = CancellationToken::new();
+        let router = Router::new().route("/healthz", get(async || "well"));
+        let serving = tokio::spawn(serve(listener, router, ending.clone()));
+        let mut held = Vec::new();
+        for _ in 0..OF_ADDRESS {
+            let (stream, told) = ask("127.0.0.1", to).await;
+            assert!(told.ends_with("well"), "{told}");
+            held.push(stream);
+        }
+        assert_eq!(ask("127.0.0.1", to).await.1, "", "one too many");
+        assert!(ask("127.0.0.2", to).await.1.ends_with("well"), "a probe");
+        held.clear();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(ask("127.0.0.1", to).await.1.ends_with("well"), "places come back");
+        ending.cancel();
+        serving.await.unwrap();
     }
 }

@@ -110,7 +110,9 @@ fn table_head() -> String {
         "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Scalers\">\
          <table class=\"list\"><thead><tr><th>Scaler</th>",
     );
-    COLUMNS.iter().for_each(|name| text += &format!("<th>{name}</th>"));
+    for name in COLUMNS {
+        let _ = write!(text, "<th>{name}</th>");
+    }
     text + "</tr></thead><tbody>\n"
 }
 

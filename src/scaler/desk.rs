@@ -154,6 +154,8 @@ impl Desk<'_> {
             let before = memory.clone();
             let step = self.shared.world.step(setup, observation, memory);
             tries += 1;
+            // Before it is remembered: who takes over a past meanwhile finds it in one of both.
+            step.minute.iter().for_each(|minute| self.scaler.lessons().note(*minute));
             if self.scaler.remember(revision, step.memory) || tries >= REVISIONS_MAX {
                 self.check(observation, &before, &step.decision);
                 self.keep_minute(step.minute);
@@ -203,7 +205,6 @@ impl Desk<'_> {
     /// Keeps what arrived in a minute that is over.
     fn keep_minute(&self, minute: Option<Minute>) {
         let Some(minute) = minute else { return };
-        self.scaler.lessons().note(minute);
         if let Some(store) = &self.shared.store {
             let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
             if !store.add_minutes(&key, &[minute]) {

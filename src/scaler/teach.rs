@@ -95,18 +95,21 @@ impl Teacher {
         }
     }
 
-    /// Teaches what is stored every day again, from a midnight later each time; never ends.
-    async fn renew(&self, mut from: Timestamp) {
+    /// Teaches what is stored every day again, from a midnight later each time, and whenever days that were
+    /// known are not any more, as after a clock that went ahead and back; never ends.
+    async fn renew(&mut self, mut from: Timestamp) {
         let Scaler { namespace, name, hash8, .. } = &*self.scaler;
         let late = spread([namespace, name, hash8]);
+        let mut knew = self.knows_days();
         let history = self.scaler.spec.setup.forecast.history.max(RENEWED_MIN);
         loop {
             self.scaler.clock().sleep(LOOK).await;
             let now = self.scaler.clock().now().minus(late);
-            if begins(now, history) > from {
+            let forgot = std::mem::replace(&mut knew, self.knows_days()) && !knew;
+            if begins(now, history) != from || forgot {
                 from = begins(now, history);
-                self.scaler.lessons().recent = Some(VecDeque::new());
-                Box::pin(self.teach(from)).await;
+                self.again(from).await;
+                knew = self.knows_days();
                 let mut lessons = self.scaler.lessons();
                 lessons.recent = None;
                 let done = matches!(lessons.learning, Learning::Done { .. });
@@ -116,6 +119,21 @@ impl Teacher {
                     self.keep_cursor(now);
                 }
             }
+        }
+    }
+
+    fn knows_days(&self) -> bool {
+        self.scaler.memory().foresight.knows_days(&self.scaler.spec.setup)
+    }
+
+    /// Teaches what is stored since `from`; what a datasource refused a day ago is asked for again.
+    async fn again(&mut self, from: Timestamp) {
+        self.scaler.lessons().recent = Some(VecDeque::new());
+        if matches!(self.scaler.learning(), Learning::Failed(_)) {
+            Box::pin(self.learn(self.scaler.clock().now(), from)).await;
+            self.fetched = BTreeMap::new();
+        } else {
+            Box::pin(self.teach(from)).await;
         }
     }
 
@@ -210,12 +228,17 @@ impl Teacher {
         let Ok(_turn) = self.shared.learning.acquire().await else { return Known::default() };
         let setup = self.scaler.spec.setup.clone();
         let memory = self.scaler.memory();
-        let (lead, carries) = (Timings::of(&setup, &memory).lead, Carries::of(&memory.capacity));
+        let hpa_min = self.scaler.seen().workload.hpa_min;
+        let carries = Carries::of(&memory.capacity).beside(hpa_min);
+        let lead = Timings::of(&setup, &memory).lead;
         let (store, fetched) = (self.shared.store.clone(), self.fetched.clone());
         let key = keep::minutes_key(self.scaler.key(), &self.scaler.spec);
+        let now = self.scaler.clock().now();
         let learn = move || {
             let mut minutes = fetched;
-            for minute in store.iter().flat_map(|store| store.minutes(&key, from)) {
+            let stored = store.iter().flat_map(|store| store.minutes(&key, from));
+            // Those of a clock that went ahead are none.
+            for minute in stored.filter(|minute| minute.at <= now) {
                 minutes.entry(minute.at).or_insert(minute);
             }
             let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
@@ -228,10 +251,10 @@ impl Teacher {
             return Known::default();
         };
         if known.minutes > 0 {
-            let recent: Vec<Minute> =
-                self.scaler.lessons().recent.iter().flatten().copied().collect();
             let setup = &self.scaler.spec.setup;
             self.scaler.revise_quietly(|memory| {
+                let recent = self.scaler.lessons().recent.iter().flatten().copied().collect();
+                let recent: Vec<Minute> = recent;
                 memory.foresight.take_over(setup, taught, &recent);
             });
         }

@@ -91,13 +91,12 @@ pub enum Error {
 const fn hint(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::QueryFailed => " (it asks too much of the server, or cannot be computed)",
-        FaultKind::ClientError => " (is it a valid query, and the URL that of a Prometheus API?)",
+        FaultKind::ClientError => " (is it a valid query?)",
         FaultKind::TooLarge => " (does the query have many series? use sum(..))",
         FaultKind::Forbidden => " (are the credentials right?)",
-        FaultKind::BadResponse => " (is the URL that of a Prometheus API?)",
+        FaultKind::BadResponse | FaultKind::NotFound => " (is the URL that of a Prometheus API?)",
         FaultKind::Dns
         | FaultKind::AddressRefused
-        | FaultKind::NotFound
         | FaultKind::ConnectRefused
         | FaultKind::ConnectTimeout
         | FaultKind::Timeout

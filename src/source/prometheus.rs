@@ -66,6 +66,8 @@ pub struct Datasource {
     timeout: Duration,
     slots: Semaphore,
     turns: NamespaceTurns,
+    /// Of them, for queries of the user's own.
+    own_turns: NamespaceTurns,
     backfills: Semaphore,
     past: Turns<()>,
     flights: Flights<Unanswered>,
@@ -101,6 +103,7 @@ impl Datasource {
             timeout,
             slots: Semaphore::new(concurrency),
             turns: NamespaceTurns::new(concurrency),
+            own_turns: NamespaceTurns::new(concurrency.div_ceil(2)),
             backfills: Semaphore::new(BACKFILLS),
             past: Turns::new(()),
             flights: Flights::default(),
@@ -148,7 +151,29 @@ impl Datasource {
         at: Timestamp,
         namespace: &str,
     ) -> Result<Arc<Answer>, Unanswered> {
-        self.flights.answer(query, at, || self.ask_in_turn(query, at, namespace)).await
+        let ask = || self.ask_in_turn(query, at, namespace, Failures::Count);
+        self.flights.answer(query, at, ask).await
+    }
+
+    /// The same for a query that a user wrote: of the queries at once those of one namespace take half at
+    /// most, and one that is slow or answered with nonsense does not have the server paused for everybody.
+    ///
+    /// # Errors
+    /// With what kept it.
+    pub async fn ask_own(
+        &self,
+        query: &str,
+        at: Timestamp,
+        namespace: &str,
+    ) -> Result<Arc<Answer>, Unanswered> {
+        let ask = async || {
+            let turn = tokio::time::timeout(self.timeout, self.own_turns.take(namespace)).await;
+            let Ok(_turn) = turn else {
+                return Err(Unanswered { kind: FaultKind::Timeout, open: false });
+            };
+            self.ask_in_turn(query, at, namespace, Failures::OfServer).await
+        };
+        self.flights.answer(query, at, ask).await
     }
 
     /// The answer to `query` at every `step` of `span`, both ends included; never from memory.
@@ -207,13 +232,14 @@ impl Datasource {
         query: &str,
         at: Timestamp,
         namespace: &str,
+        failures: Failures,
     ) -> Result<Arc<Answer>, Unanswered> {
         // A tenant that asks more than is answered in time keeps itself waiting, and nobody else.
         let turn = tokio::time::timeout(self.timeout, self.turns.take(namespace)).await;
         let Ok(_turn) = turn else {
             return Err(Unanswered { kind: FaultKind::Timeout, open: false });
         };
-        self.send(self.api.query(query, at), Failures::Count).await
+        self.send(self.api.query(query, at), failures).await
     }
 
     /// Sends `request` when there is a slot and leave, and counts how it ends.
@@ -231,7 +257,7 @@ impl Datasource {
         let leave = Guard::take(self)?;
         let outcome = request.await;
         let failure = outcome.as_ref().err().copied();
-        if failure.is_none() || failures == Failures::Count {
+        if failure.is_none_or(|failure| failures.count(failure.kind)) {
             leave.settle(failure);
         }
         let took = self.clock.real(self.clock.now().since(asked));
@@ -245,8 +271,20 @@ impl Datasource {
 enum Failures {
     /// It may have to be left alone.
     Count,
+    /// The same, but for what may be the query's own fault: a tenant could have it paused for all others.
+    OfServer,
     /// Nothing: it may only be slow to read days, or tired of being asked for them.
     Overlook,
+}
+
+impl Failures {
+    const fn count(self, kind: FaultKind) -> bool {
+        match self {
+            Self::Count => true,
+            Self::OfServer => !matches!(kind, FaultKind::Timeout | FaultKind::BadResponse),
+            Self::Overlook => false,
+        }
+    }
 }
 
 /// Leave to ask that is given back whatever happens to the question.

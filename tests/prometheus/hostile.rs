@@ -61,7 +61,7 @@ async fn every_wrong_status_is_a_fault_of_its_kind() {
         (400, FaultKind::ClientError),
         (401, FaultKind::Forbidden),
         (403, FaultKind::Forbidden),
-        (404, FaultKind::ClientError),
+        (404, FaultKind::NotFound),
         (422, FaultKind::QueryFailed),
         (429, FaultKind::Overloaded),
         (500, FaultKind::ServerError),
@@ -229,6 +229,40 @@ async fn one_tenants_wrong_query_does_not_pause_another() {
         let at = AT.plus(Duration::from_secs(tick * 15));
         assert!(kinds(&wrong.observe(at).await).contains(&FaultKind::QueryFailed));
         assert_eq!(kinds(&right.observe(at).await), [FaultKind::Empty]);
+    }
+}
+
+/// Nor does one that takes longer than anybody waits: half of the places are left to the others.
+#[tokio::test]
+async fn one_tenants_slow_queries_neither_pause_another_nor_take_all_places() {
+    let body = br#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"3"]}]}}"#;
+    let server = Server::start(|request| {
+        let slow = request.form["query"].contains("slow");
+        Reply::Late(Duration::from_millis(if slow { 5_000 } else { 1 }), body.to_vec())
+    })
+    .await;
+    let mut config = DatasourceConfig::at(server.url());
+    (config.timeout, config.concurrency) = (Some(Duration::from_millis(300)), Some(4));
+    let sources = sources(config, Clock::system());
+    let reader = |namespace: &str, query: String| {
+        let mut target = one_signal();
+        namespace.clone_into(&mut target.namespace);
+        target.own[0].query = query;
+        sources.reader(&target)
+    };
+    let mut quiet = reader("quiet", "sum(lag)".to_owned());
+    for tick in 0..8 {
+        let at = AT.plus(Duration::from_secs(tick * 15));
+        let mut slow: Vec<_> =
+            (0..8).map(|idx| reader("slow", format!("sum(slow{{n=\"{idx}\"}})"))).collect();
+        let slow = futures_util::future::join_all(slow.iter_mut().map(|one| one.observe(at)));
+        let quiet = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            quiet.observe(at).await.own[0].value
+        };
+        let (slow, quiet) = tokio::join!(slow, quiet);
+        assert_eq!(quiet, Some(3.0), "tick {tick}");
+        assert!(slow.iter().all(|one| kinds(one).contains(&FaultKind::Timeout)));
     }
 }
 

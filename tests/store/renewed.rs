@@ -38,13 +38,17 @@ fn minutes(from: Timestamp, until: Timestamp) -> Vec<Minute> {
 
 /// A process that begins at `at` and has stored minutes from `from` on.
 fn process(dir: &Path, at: Timestamp, from: Timestamp) -> (Arc<Registry>, Arc<Scaler>) {
+    process_with(dir, at, &minutes(from, EVENING))
+}
+
+fn process_with(dir: &Path, at: Timestamp, stored: &[Minute]) -> (Arc<Registry>, Arc<Scaler>) {
     let clock = Clock::scaled(at, 1.0);
     let store = Arc::new(Store::open(dir, clock.clone()).unwrap());
     let (namespace, name) = ("team-a".to_owned(), "llama".to_owned());
     let (workload, engine) = (String::new(), "vllm".to_owned());
     let identity = Identity { namespace, name, workload, engine };
     let key = Key { identity, trigger: "t".to_owned() };
-    assert!(store.add_minutes(&key, &minutes(from, EVENING)));
+    assert!(store.add_minutes(&key, stored));
     assert!(store.flush(PATIENCE));
     let world = Arc::new(Moody(Arc::new(Mutex::new(Mood::Dead))));
     let registry = Registry::keeping(world, clock, Limits::default(), store);
@@ -82,4 +86,31 @@ async fn after_a_midnight_nothing_before_the_history_has_a_say() {
     assert_eq!(says(&old), says(&new));
     first.shutdown().await;
     second.shutdown().await;
+}
+
+/// A clock that was ten days ahead for a minute left one there; and when it was set back in a running process,
+/// what that had learned was of a time to come, and was dropped.
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_a_clock_that_was_ahead_is_none_and_days_that_were_lost_are_learned_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = EVENING.plus(Duration::from_mins(5));
+    let mut stored = minutes(MIDNIGHT.minus(DAY * 14), EVENING);
+    let ahead = MIDNIGHT.plus(DAY * 10);
+    stored.extend(minutes(ahead, ahead.plus(Minute::LENGTH)));
+    let (registry, scaler) = process_with(dir.path(), now, &stored);
+    let newest = || scaler.memory().foresight.newest_known();
+    let wait = async |time| {
+        tokio::time::sleep(time).await;
+        registry.scaler(&reference("llama", TRIGGER)).unwrap();
+    };
+    wait(Duration::from_mins(2)).await;
+    let last = EVENING.minus(Minute::LENGTH);
+    assert_eq!(newest(), Some(last));
+    scaler.revise(|memory| memory.foresight = Foresight::default());
+    assert_eq!(newest(), None);
+    for _ in 0..5 {
+        wait(Duration::from_mins(5)).await;
+    }
+    assert_eq!(newest(), Some(last));
+    registry.shutdown().await;
 }

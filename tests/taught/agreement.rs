@@ -41,9 +41,10 @@ fn setup(trigger: &[(&str, &str)]) -> prescale::engine::setup::Setup {
     spec::parse("llm", "chat", &metadata.collect(), &Limits::default()).unwrap().setup
 }
 
-/// The API, `explain` and the page, of one decision.
+/// The API, `explain` and the page, of one decision upon data that was read: where others have the cores,
+/// Prometheus may be late for a tick.
 async fn views(program: &Program) -> (Value, Value, String) {
-    for _ in 0..20 {
+    for _ in 0..60 {
         let first = told(program).await;
         let server = format!("http://{}", program.http);
         let explain = tokio::task::spawn_blocking(move || {
@@ -55,12 +56,12 @@ async fn views(program: &Program) -> (Value, Value, String) {
         assert!(explain.status.success(), "{}", String::from_utf8_lossy(&explain.stderr));
         let page = program.get("/scalers/llm/chat").await;
         let last = told(program).await;
-        if first["decidedAtMs"] == last["decidedAtMs"] {
+        if first["decidedAtMs"] == last["decidedAtMs"] && first["state"] == "fresh" {
             return (first, serde_json::from_slice(&explain.stdout).unwrap(), page);
         }
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
-    panic!("a tick came between each time");
+    panic!("a tick came between each time, or nothing was read");
 }
 
 /// Without what belongs to the moment of looking.
@@ -170,7 +171,6 @@ async fn api_page_and_explain_say_what_a_replay_of_the_same_days_says() {
     let (told, explain, page) = views(&program).await;
     assert_eq!(lasting(told.clone()), lasting(explain));
     the_page_says(&page, &told);
-    assert_eq!(told["state"], "fresh", "{told:#}");
     assert_eq!(told["verdict"]["readiness"], "ready", "{told:#}");
     let first = told["bands"]["points"][0]["atMs"].as_i64().unwrap();
     let newest = Timestamp::from_unix_ms(first).minus(2 * Minute::LENGTH);

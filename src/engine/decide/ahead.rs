@@ -15,6 +15,9 @@ use crate::engine::units::Ratio;
 
 /// A cold start is worth this many lead times of an idle replica, unless the user says otherwise.
 const COLD_START_COST: u32 = 5;
+/// Idleness is foreseen for a day and is a mean over days: a cold start that is worth more would never be
+/// saved by sleeping, however long nobody comes.
+const WORTH_MAX: Duration = Duration::from_hours(20);
 /// Demand is known to the slot of five minutes only.
 const SLOT: Duration = Duration::from_mins(5);
 
@@ -48,6 +51,8 @@ pub struct Plan {
     wasted: Duration,
     lead: Duration,
     idle_now: bool,
+    /// Since a restart it is not known again when demand usually comes.
+    relearns: bool,
 }
 
 impl Plan {
@@ -79,6 +84,7 @@ impl Plan {
             wasted: lead + timings.idle_after,
             lead,
             idle_now,
+            relearns: usual.is_some_and(|usual| usual.relearns(setup, now)),
         }
     }
 
@@ -109,8 +115,12 @@ impl Plan {
         if self.wakes() {
             return self.reason(0);
         }
-        let idle = self.idle.filter(|idle| *idle < self.cost)?;
-        Some(Reason::Early(Early::StaysAwake { idle, cost: self.cost }))
+        if self.relearns {
+            return Some(Reason::Early(Early::Relearns));
+        }
+        let cost = self.cost.min(WORTH_MAX);
+        let idle = self.idle.filter(|idle| *idle < cost)?;
+        Some(Reason::Early(Early::StaysAwake { idle, cost }))
     }
 
     /// Why more than `wanted` is decided, if it is.
@@ -247,7 +257,29 @@ mod tests {
             wasted: MINUTE * 9,
             lead: MINUTE * 4,
             idle_now: reactive == 0,
+            relearns: false,
         }
+    }
+
+    #[test]
+    fn who_was_started_again_does_not_sleep_before_it_knows_its_days() {
+        let stays = |relearns| {
+            let plan = Plan { relearns, ..plan(None, None, None, 0) };
+            plan.stays().map(|reason| reason.to_string())
+        };
+        assert_eq!(stays(false), None);
+        let why = "stays awake: what usually comes is being learned again after a restart";
+        assert_eq!(stays(true).as_deref(), Some(why));
+    }
+
+    #[test]
+    fn a_cold_start_worth_days_is_weighed_against_the_idleness_of_one() {
+        let stays = |hours: u64| {
+            let idle = Some(hours * 3600);
+            let plan = Plan { cost: MINUTE * 60 * 48, ..plan(None, Some(0.0), idle, 0) };
+            plan.stays().is_some()
+        };
+        assert!(stays(14) && !stays(21));
     }
 
     #[test]

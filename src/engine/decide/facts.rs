@@ -72,7 +72,7 @@ impl Facts {
         let before = memory.newest.map(|at| at.min(now));
         memory.newest = before.max(signals.newest);
         let age = memory.newest.map(|at| now.since(at));
-        let at_zero = at_zero(signals, memory.last, age);
+        let at_zero = at_zero(signals, memory.last);
         let serving = supply.ready_pods() > 0;
         let young_only = supply.loading > supply.starting && memory.newest.is_some();
         let loading = supply.starting > 0 || young_only;
@@ -154,14 +154,13 @@ impl Facts {
 ///
 /// Pods that answer are the better witness: a count may lag, or be of another object of that name.
 /// A headless name has no addresses when no pod is ready, be it for a moment, and when it is misspelt: that
-/// alone puts nothing to sleep that was wanted or of which nothing is known, before data that came from
-/// behind it is too old for anything else.
-fn at_zero(signals: &Signals, last: Option<u32>, age: Option<Duration>) -> bool {
+/// alone puts nothing to sleep that was wanted or of which nothing is known.
+fn at_zero(signals: &Signals, last: Option<u32>) -> bool {
     let supply = &signals.supply;
     let nobody = supply.ready.unwrap_or(0) == 0 && supply.loading == 0 && supply.stuck.is_empty();
     match supply.current {
         _ if supply.read > 0 => false,
-        Some(0) if supply.by_address => last == Some(0) || age.is_some_and(|age| age > HOLD_FOR),
+        Some(0) if supply.by_address => last == Some(0),
         Some(current) => current == 0,
         None => last == Some(0) && nobody,
     }

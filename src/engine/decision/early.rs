@@ -36,6 +36,8 @@ pub enum Early {
         /// Idle time that a cold start is worth.
         cost: Duration,
     },
+    /// Idle, and not known again since a restart whether demand usually comes now.
+    Relearns,
 }
 
 impl fmt::Display for Early {
@@ -54,6 +56,9 @@ impl fmt::Display for Early {
                 let (idle, cost) = (idle.as_secs(), cost.as_secs());
                 write!(f, "stays awake: usually idle {idle} s more, a cold start is worth {cost} s")
             }
+            Self::Relearns => f.write_str(
+                "stays awake: what usually comes is being learned again after a restart",
+            ),
         }
     }
 }

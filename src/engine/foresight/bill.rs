@@ -45,6 +45,13 @@ pub(super) struct Way {
 }
 
 impl Way {
+    /// Where so many replicas are there whatever is asked for.
+    pub(super) fn above(mut self, least: u32) -> Self {
+        let least = f64::from(least).max(self.bounds.0);
+        self.bounds = (least, self.bounds.1.max(least));
+        self
+    }
+
     /// As `setup` allows, at a forecast of `quantile`; `None` where it fixes what holds, or where targets
     /// of the user's own, which have no margin, say what a replica carries.
     pub(super) fn of(setup: &Setup, quantile: f64) -> Option<Self> {

@@ -103,6 +103,16 @@ impl Learned {
         self.account.charge(self.carries.within(self.unit), forecast);
     }
 
+    /// A quantile at each horizon: minutes ahead, median and the quantile asked for.
+    pub(super) fn bands(&self, quantile: f64) -> Vec<(u32, f64, f64)> {
+        let of = |idx| {
+            let median = self.forecaster.quantile(idx, 0.5)?;
+            Some((median, self.forecaster.quantile(idx, quantile)?))
+        };
+        let bands = HORIZONS.into_iter().enumerate();
+        bands.filter_map(|(idx, minutes)| of(idx).map(|(mid, up)| (minutes, mid, up))).collect()
+    }
+
     /// Whether account and forecast look at this horizon and level.
     pub(super) const fn is_at(&self, horizon: usize, quantile: f64) -> bool {
         self.account.horizon() == horizon && self.account.level() == quantile.to_bits()

@@ -1,19 +1,19 @@
-//! Between replicas and work: what a tick measured of arrivals, and what work ahead needs.
+//! Between replicas and work: what a replica carries, and what work ahead needs.
 
 use crate::engine::arrived::Minute;
 use crate::engine::capacity::Capacity;
-use crate::engine::demand::{Input, largest, terms};
+use crate::engine::demand::Input;
 use crate::engine::foresight::ahead::{Ahead, Unit};
-use crate::engine::foresight::meter::Measured;
 use crate::engine::numeric::share;
-use crate::engine::setup::Family;
 
-/// What one replica carries in full use, per second; `None` while nobody knows.
+/// What one replica carries in full use, per second; `None` while nobody knows. And what the HPA keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Carries {
     pub(super) requests: Option<f64>,
     /// In output tokens.
     pub(super) work: Option<f64>,
+    /// Replicas that are there whatever is asked for.
+    pub(super) least: u32,
 }
 
 impl Carries {
@@ -22,7 +22,13 @@ impl Carries {
     pub fn of(capacity: &Capacity) -> Self {
         let requests = capacity.request_rate();
         let work = requests.zip(size(capacity)).map(|(requests, size)| requests * size);
-        Self { requests, work }
+        Self { requests, work, least: 0 }
+    }
+
+    /// Beside an HPA with this minimum. KEDA gives its HPAs one of one where zero is allowed: that says nothing.
+    #[must_use]
+    pub fn beside(self, hpa_min: Option<u32>) -> Self {
+        Self { least: hpa_min.filter(|least| *least > 1).unwrap_or(0), ..self }
     }
 
     /// In this unit.
@@ -33,32 +39,6 @@ impl Carries {
             Unit::Replicas => Some(1.0),
         }
     }
-}
-
-/// What arrives now, as far as it is known to the full: a part of the pods is no measurement.
-/// Without a replica nothing arrives where demand would show and does not; where it would not show,
-/// nothing is known.
-#[must_use]
-pub fn measured(input: &Input<'_>) -> Measured {
-    let signals = input.signals;
-    let nobody = signals.supply.current == Some(0) && signals.supply.read == 0;
-    let requests = if nobody {
-        let outside = &signals.outside;
-        let sees = outside.sees_zero && !outside.unreadable;
-        let silent = (sees && outside.activation <= 0.0).then_some(0.0);
-        outside.arrivals.filter(|_| sees).or(silent)
-    } else {
-        input.counted().filter(|_| signals.complete() && signals.supply.read > 0)
-    };
-    if input.setup.family == Family::Llm {
-        let size = size(input.capacity);
-        let work = requests
-            .and_then(|rate| if rate > 0.0 { size.map(|size| rate * size) } else { Some(0.0) });
-        return Measured { requests, work, replicas: None };
-    }
-    let serving = signals.complete() && signals.newest.is_some();
-    let replicas = if nobody { requests } else { serving.then(|| largest(&terms(input, 1.0))) };
-    Measured { requests: None, work: None, replicas }
 }
 
 /// Replicas, unrounded, that the work ahead needs at the headroom in force; `None` while nobody
@@ -83,7 +63,7 @@ pub fn equivalents(input: &Input<'_>, ahead: &Ahead) -> Option<f64> {
 }
 
 /// Work of one request, in output tokens.
-fn size(capacity: &Capacity) -> Option<f64> {
+pub(super) fn size(capacity: &Capacity) -> Option<f64> {
     let shape = capacity.shape?;
     Some(Minute::work_of(shape.output, shape.uncached)).filter(|size| *size > 0.0)
 }

@@ -87,11 +87,21 @@ impl Totals {
         self.rates.get(&role)?.read(bound)
     }
 
-    /// Whether a gauge is known on all ready pods.
+    /// Whether a signal is known on all ready pods.
     #[must_use]
     pub fn complete(&self, role: Role) -> bool {
+        self.of(role).is_some_and(Total::complete)
+    }
+
+    /// Ready pods where a signal is not known; all there can be, where it is known on none.
+    #[must_use]
+    pub fn missing(&self, role: Role) -> u32 {
+        self.of(role).map_or(u32::MAX, |total| total.missing)
+    }
+
+    fn of(&self, role: Role) -> Option<&Total> {
         let values = if role.is_counter() { &self.rates } else { &self.levels };
-        values.get(&role).is_some_and(Total::complete)
+        values.get(&role)
     }
 }
 

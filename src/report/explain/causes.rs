@@ -41,7 +41,7 @@ pub const fn cause(reason: &Reason) -> usize {
         Reason::Need { .. } => 0,
         Reason::Early(Early::Forecast { .. }) => 1,
         Reason::Early(Early::WakesAhead { .. }) => 2,
-        Reason::Early(Early::StaysAwake { .. }) => 3,
+        Reason::Early(Early::StaysAwake { .. } | Early::Relearns) => 3,
         Reason::Kept { block, .. } => match block {
             Block::Window { .. } | Block::Gap { .. } => 4,
             Block::Loading { .. } => 5,

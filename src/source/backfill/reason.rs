@@ -31,8 +31,8 @@ pub(super) enum Stop {
     Later(FaultKind),
 }
 
-/// Whether the same question can never be answered: the server understood and refused it, or does not
-/// know the call.
+/// Whether the same question can never be answered: the server understood and refused it. That a call is not
+/// there is said by a proxy as well, while what is behind it is being started.
 pub(super) const fn is_final(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::ClientError | FaultKind::NotAllowed)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::engine::observation::{Fault, FaultKind, Searched};
 use crate::engine::units::Timestamp;
 use crate::source::assemble::RawSeries;
-use crate::source::prometheus::Datasource;
 use crate::source::prometheus::answer::{Answer, Data, Element};
+use crate::source::prometheus::{Datasource, Unanswered};
 use crate::spec::{Target, WorkloadRef};
 
 /// What a part could not read, and what it looked for.
@@ -56,7 +56,22 @@ pub(crate) struct Asking<'a> {
 impl Asking<'_> {
     /// The answer to `query`, or a note of what kept it.
     pub(crate) async fn ask(&self, query: &str, notes: &mut Notes) -> Option<Arc<Answer>> {
-        match self.datasource.ask(query, self.at, &self.target.namespace).await {
+        let answer = self.datasource.ask(query, self.at, &self.target.namespace).await;
+        self.noted(answer, notes)
+    }
+
+    /// The same for a query that the user wrote.
+    pub(crate) async fn ask_own(&self, query: &str, notes: &mut Notes) -> Option<Arc<Answer>> {
+        let answer = self.datasource.ask_own(query, self.at, &self.target.namespace).await;
+        self.noted(answer, notes)
+    }
+
+    fn noted(
+        &self,
+        answer: Result<Arc<Answer>, Unanswered>,
+        notes: &mut Notes,
+    ) -> Option<Arc<Answer>> {
+        match answer {
             Ok(answer) => {
                 if answer.partial {
                     notes.partial = true;

@@ -61,7 +61,7 @@ pub(crate) async fn value(
         }
     };
     let mut unanswered = Notes::default();
-    let answer = asking.ask(&admitted.query, &mut unanswered).await;
+    let answer = asking.ask_own(&admitted.query, &mut unanswered).await;
     for fault in &mut unanswered.faults {
         if of_the_query(fault.kind) {
             fault.place = format!("{}, {}", question.place, fault.place);
@@ -130,7 +130,8 @@ pub(crate) async fn read(asking: Asking<'_>, questions: &[Question]) -> (Vec<Own
 pub(crate) async fn age(asking: Asking<'_>, question: &Question) -> Option<Duration> {
     let query = question.admitted.as_ref().ok()?.newest.as_deref()?;
     // A fault here is not the signal's: its age is then unknown, and that is all.
-    let answer = asking.datasource.ask(query, asking.at, &asking.target.namespace).await.ok()?;
+    let answer =
+        asking.datasource.ask_own(query, asking.at, &asking.target.namespace).await.ok()?;
     let seconds = single(&answer).ok().filter(|seconds| *seconds < 1e11)?;
     let stamp = Duration::try_from_secs_f64(seconds).ok()?;
     Some(asking.at.since(Timestamp::from_unix_ms(0).plus(stamp)))

@@ -219,7 +219,7 @@ fn judged(status: StatusCode, said: Option<&str>, retry_after: Option<Duration>)
         }
         (status, _) if status.is_redirection() => Failure::of_datasource(FaultKind::Redirect),
         (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => {
-            Failure::of_datasource(FaultKind::ClientError)
+            Failure::of_datasource(FaultKind::NotFound)
         }
         (StatusCode::UNPROCESSABLE_ENTITY, _) => Failure::of_query(FaultKind::QueryFailed),
         (status, _) if status.is_client_error() => Failure::of_query(FaultKind::ClientError),
@@ -428,7 +428,7 @@ mod tests {
             (302, None, FaultKind::Redirect, true),
             (400, Some("bad_data"), FaultKind::ClientError, false),
             (422, Some("execution"), FaultKind::QueryFailed, false),
-            (404, None, FaultKind::ClientError, true),
+            (404, None, FaultKind::NotFound, true),
             (500, None, FaultKind::ServerError, true),
         ];
         for (status, said, kind, of_datasource) in rows {

@@ -22,7 +22,7 @@ impl SecretFile {
     /// Reads the file for the first time.
     ///
     /// # Errors
-    /// When it cannot be read, is too long or is not text.
+    /// When it cannot be read, is empty, too long or not text.
     pub(crate) fn open(
         datasource: &str,
         what: &'static str,
@@ -55,7 +55,11 @@ fn read(path: &PathBuf) -> std::io::Result<(Option<SystemTime>, SecretString)> {
         return Err(std::io::Error::other("longer than 64 KiB"));
     }
     let text = std::fs::read_to_string(path)?;
-    Ok((meta.modified().ok(), SecretString::from(text.trim_end().to_owned())))
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err(std::io::Error::other("nothing in it"));
+    }
+    Ok((meta.modified().ok(), SecretString::from(text.to_owned())))
 }
 
 #[cfg(test)]
@@ -79,6 +83,12 @@ mod tests {
         let file = std::fs::File::options().write(true).open(&path).expect("opened");
         file.set_modified(later).expect("stamped");
         assert_eq!(secret.current().expose_secret(), "two");
+
+        // Who writes a file anew empties it first.
+        std::fs::write(&path, "\n").expect("written");
+        assert_eq!(secret.current().expose_secret(), "two");
+        let empty = SecretFile::open("main", "bearerTokenFile", &path);
+        assert!(empty.is_err_and(|error| format!("{error:?}").contains("nothing in it")));
 
         std::fs::remove_file(&path).expect("removed");
         assert_eq!(secret.current().expose_secret(), "two");

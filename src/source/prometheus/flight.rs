@@ -4,13 +4,14 @@
 //! instant are the key. An answer is kept for 20 seconds of ticks, within a budget of bytes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
 use crate::engine::units::Timestamp;
-use crate::source::prometheus::answer::{Answer, Data};
+use crate::source::assemble::RawSeries;
+use crate::source::prometheus::answer::{Answer, Data, Labels};
 
 /// Scalers of one tick are spread by less than this.
 const KEPT: Duration = Duration::from_secs(20);
@@ -19,15 +20,14 @@ const KEPT: Duration = Duration::from_secs(20);
 /// ahead are left over from a clock that was set back.
 const FUTURE_MAX: Duration = Duration::from_secs(2 * 3600);
 
-/// What may be kept in all, in samples of 16 bytes: some 32 MiB.
-const WEIGHT_MAX: usize = 2_000_000;
+/// What may be kept in all, in bytes.
+const WEIGHT_MAX: usize = 32 << 20;
 
-/// What the labels of a series weigh, in samples: about 1 KiB.
-const LABELS_WEIGHT: usize = 64;
-
-/// Weighing walks through everything kept: once in so many questions, of one tick or several. What
-/// comes between two weighings is bounded by it and by the size of an answer.
-const WEIGHED_EVERY: usize = 256;
+/// A map of labels or a row besides its text, and one label of it: two strings as an allocator rounds them,
+/// and their place in the map.
+const ROW_BYTES: usize = 128;
+const LABEL_BYTES: usize = 112;
+const SAMPLE_BYTES: usize = 16;
 
 type Key = (Timestamp, String);
 type Cell<E> = Arc<OnceCell<Result<Arc<Answer>, E>>>;
@@ -40,14 +40,15 @@ pub(crate) struct Flights<E> {
 
 #[derive(Debug)]
 struct Kept<E> {
-    cells: BTreeMap<Key, Cell<E>>,
-    /// Questions since what is kept was weighed.
-    unweighed: usize,
+    /// With the bytes of each; zero until it is answered.
+    cells: BTreeMap<Key, (Cell<E>, usize)>,
+    /// Their sum.
+    weight: usize,
 }
 
 impl<E> Default for Flights<E> {
     fn default() -> Self {
-        let kept = Kept { cells: BTreeMap::new(), unweighed: 0 };
+        let kept = Kept { cells: BTreeMap::new(), weight: 0 };
         Self { kept: Mutex::new(kept) }
     }
 }
@@ -68,55 +69,77 @@ impl<E: Clone> Flights<E> {
         F: Future<Output = Result<Arc<Answer>, E>>,
     {
         let cell = self.cell(query, at);
-        cell.get_or_init(ask).await.clone()
+        let mut asked = false;
+        let ask = || {
+            asked = true;
+            ask()
+        };
+        let answer = cell.get_or_init(ask).await.clone();
+        if asked {
+            let weight = query.len() + answer.as_ref().map_or(0, |it| weight(it));
+            self.kept().weigh((at, query.to_owned()), weight);
+        }
+        answer
     }
 
     fn cell(&self, query: &str, at: Timestamp) -> Cell<E> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept();
         let key = (at, query.to_owned());
-        if let Some(cell) = kept.cells.get(&key) {
+        if let Some((cell, _)) = kept.cells.get(&key) {
             return Arc::clone(cell);
         }
         kept.forget(at);
         let cell = Cell::default();
-        kept.cells.insert(key, Arc::clone(&cell));
+        kept.cells.insert(key, (Arc::clone(&cell), 0));
         cell
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept<E>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<E> Kept<E> {
-    /// Drops what is too old, and what a clock that was set back left in the future; then, now and
-    /// again, the oldest while there is too much. Whoever waits for an answer keeps it.
+    /// Drops what is too old, and what a clock that was set back left in the future. Whoever waits for an
+    /// answer keeps it.
     fn forget(&mut self, now: Timestamp) {
         while self.cells.first_key_value().is_some_and(|((at, _), _)| now.since(*at) > KEPT) {
-            self.cells.pop_first();
+            self.drop_first();
         }
         while self.cells.last_key_value().is_some_and(|((at, _), _)| at.since(now) > FUTURE_MAX) {
-            self.cells.pop_last();
+            let last = self.cells.pop_last();
+            self.weight -= last.map_or(0, |(_, (_, weight))| weight);
         }
-        self.unweighed += 1;
-        if self.unweighed < WEIGHED_EVERY {
-            return;
+    }
+
+    /// Notes that the answer to a question weighs so much, and drops the oldest while there is too much; that
+    /// may be this one.
+    fn weigh(&mut self, key: Key, weight: usize) {
+        let Some((_, before)) = self.cells.get_mut(&key) else { return };
+        self.weight = self.weight - std::mem::replace(before, weight) + weight;
+        while self.weight > WEIGHT_MAX && !self.cells.is_empty() {
+            self.drop_first();
         }
-        self.unweighed = 0;
-        let mut weight_kept: usize = self.cells.values().map(weight).sum();
-        while weight_kept > WEIGHT_MAX {
-            let Some((_, cell)) = self.cells.pop_first() else { break };
-            weight_kept = weight_kept.saturating_sub(weight(&cell));
-        }
+    }
+
+    fn drop_first(&mut self) {
+        let first = self.cells.pop_first();
+        self.weight -= first.map_or(0, |(_, (_, weight))| weight);
     }
 }
 
-fn weight<E>(cell: &Cell<E>) -> usize {
-    match cell.get() {
-        Some(Ok(answer)) => match &answer.data {
-            Data::Vector(elements) => elements.len() * LABELS_WEIGHT,
-            Data::Matrix(rows) => {
-                rows.iter().map(|row| row.series.samples().len() + LABELS_WEIGHT).sum()
-            }
-            Data::Scalar(_) | Data::Text(_) => 1,
-        },
-        Some(Err(_)) | None => 1,
+/// Bytes that an answer takes, about.
+fn weight(answer: &Answer) -> usize {
+    let text = |(name, value): (&String, &String)| name.len() + value.len() + LABEL_BYTES;
+    let labels = |labels: &Labels| ROW_BYTES + labels.iter().map(text).sum::<usize>();
+    match &answer.data {
+        Data::Vector(elements) => elements.iter().map(|element| labels(&element.labels)).sum(),
+        Data::Matrix(rows) => {
+            let samples = |row: &RawSeries| row.series.samples().len() * SAMPLE_BYTES;
+            rows.iter().map(|row| labels(&row.labels) + samples(row)).sum()
+        }
+        Data::Scalar(_) => 0,
+        Data::Text(text) => text.len(),
     }
 }
 
@@ -183,7 +206,7 @@ mod tests {
                 let large = || async {
                     asked.set(asked.get() + 1);
                     let element = Element { labels: [].into(), value: 0.0 };
-                    let data = Data::Vector(vec![element; 400]);
+                    let data = Data::Vector(vec![element; 4_000]);
                     Ok(Arc::new(Answer { data, partial: false }))
                 };
                 let time = idx % 20 * seconds_between;
@@ -193,7 +216,7 @@ mod tests {
                 ask(idx).await;
             }
             let kept = flights.kept.lock().expect("not poisoned").cells.len();
-            assert!(kept < 400, "{what}: {kept} kept");
+            assert!((60..70).contains(&kept), "{what}: {kept} kept");
             ask(999).await;
             assert_eq!(asked.get(), 1000, "{what}: the newest was not kept");
         }

@@ -1,0 +1,36 @@
+//! What was said last: what is left of a foresight over a restart.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::arrived::Minute;
+use crate::engine::decision::Stage;
+use crate::engine::foresight::ahead::Ahead;
+use crate::engine::units::Timestamp;
+
+/// A forecast is about the minutes after the newest one; when that is older, it is no forecast.
+const AGE_MAX: Duration = Duration::from_mins(5);
+/// After a restart thousands of scalers learn their days one after the other; who takes longer has no past to
+/// learn from.
+const RELEARNED_WITHIN: Duration = Duration::from_mins(30);
+
+/// A forecast of work.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Said {
+    /// The newest minute that it knew.
+    pub(super) known: Timestamp,
+    pub(super) ahead: Ahead,
+}
+
+impl Said {
+    /// Whether days were known a short while ago.
+    pub(super) fn knew_days_lately(&self, now: Timestamp) -> bool {
+        now.since(self.known) <= RELEARNED_WITHIN && self.ahead.stage >= Stage::Day
+    }
+}
+
+/// Whether what was known at `known` still says something at `now`, and is not of a clock that went ahead.
+pub(super) fn is_young(known: Timestamp, now: Timestamp) -> bool {
+    now.since(known) <= AGE_MAX && known.since(now) <= Minute::LENGTH
+}
