@@ -188,6 +188,7 @@ fn setup(place: &Place, demand: &Demand, wake: &Wake, frame: &Frame, limits: &Li
     Setup {
         family: demand.family,
         has_kv: demand.has_kv,
+        prefill_waits: demand.prefill_waits,
         targets: demand.targets,
         gpu: demand.gpu,
         objectives: demand.objectives,

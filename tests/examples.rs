@@ -74,7 +74,7 @@ fn every_example_has_the_pieces_that_a_gpu_workload_needs() {
 #[test]
 fn every_example_means_what_it_claims() {
     let own = "requests: demand, target 1; kafka: demand, target 50; errors: latency, target 0.05; \
-               cpu: demand, target 0.7, mean per replica";
+               cpu: demand, target 0.7";
     let fg = [("tokenRate", "500"), ("gpuUtilization", "0.75")];
     let rows: [(&str, &str, Claims); 10] = [
         ("a-vllm-queue", "llm/llama-queue", &[("queueDepth", "5"), ("activation", "2")]),

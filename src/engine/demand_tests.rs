@@ -40,6 +40,7 @@ pub(crate) fn setup() -> Setup {
     Setup {
         family: Family::Llm,
         has_kv: true,
+        prefill_waits: false,
         targets: Targets { kv_cache: Some(ratio(0.7)), ..Targets::default() },
         gpu: GpuTargets::default(),
         objectives: Objectives::default(),

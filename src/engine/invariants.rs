@@ -170,6 +170,7 @@ mod tests {
         Setup {
             family: Family::Llm,
             has_kv: true,
+            prefill_waits: false,
             targets: Targets::default(),
             gpu: GpuTargets::default(),
             objectives: Objectives::default(),

@@ -42,6 +42,7 @@ fn setup(family: Family, own: bool, seeded: bool) -> Setup {
     Setup {
         family,
         has_kv: family == Family::Llm,
+        prefill_waits: false,
         targets: Targets {
             queue_depth: own.then_some(5.0),
             kv_cache: Some(ratio(0.7)),

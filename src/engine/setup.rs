@@ -199,6 +199,9 @@ pub struct Setup {
     pub family: Family,
     /// Whether the engine's metrics include a KV cache gauge (then KV is required to scale down).
     pub has_kv: bool,
+    /// Whether the engine's queue holds requests until their first token, those in prefill included, and is
+    /// a part of what runs.
+    pub prefill_waits: bool,
     /// Demand per replica.
     pub targets: Targets,
     /// GPU targets.

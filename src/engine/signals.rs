@@ -85,7 +85,7 @@ impl Signals {
         let readings: BTreeMap<String, PodReading> = observation
             .pods
             .iter()
-            .map(|(name, pod)| (name.clone(), PodReading::read(pod, fresh)))
+            .map(|(name, pod)| (name.clone(), PodReading::of(setup, pod, fresh)))
             .collect();
         seen.prune(now);
         for (name, pod) in &observation.pods {

@@ -19,6 +19,7 @@ const GPU_UTILIZATION: f64 = 0.80;
 pub(crate) struct Demand {
     pub(crate) family: Family,
     pub(crate) has_kv: bool,
+    pub(crate) prefill_waits: bool,
     pub(crate) targets: Targets,
     pub(crate) gpu: GpuTargets,
     pub(crate) objectives: Objectives,
@@ -49,6 +50,7 @@ impl Demand {
 pub(crate) fn read(raw: &mut Raw, engine: Engine) -> Demand {
     let family = family(engine);
     let has_kv = has_kv(engine) || raw.has("kvCache");
+    let prefill_waits = engine == Engine::Dynamo;
     let mut targets = targets(raw);
     let mut gpu = gpu_targets(raw);
     let objectives = objectives(raw);
@@ -74,7 +76,17 @@ pub(crate) fn read(raw: &mut Raw, engine: Engine) -> Demand {
         require_signals(raw, &own, gpu);
     }
     let latency_quantile = percentile.unwrap_or(quantile::Quantile::P95);
-    Demand { family, has_kv, targets, gpu, objectives, latency_quantile, own, queries }
+    Demand {
+        family,
+        has_kv,
+        prefill_waits,
+        targets,
+        gpu,
+        objectives,
+        latency_quantile,
+        own,
+        queries,
+    }
 }
 
 const fn family(engine: Engine) -> Family {

@@ -27,12 +27,17 @@ impl FromStr for Quantile {
     fn from_str(text: &str) -> Result<Self, Problem> {
         let percent = text.strip_prefix(['p', 'P']);
         let value = number::parse(percent.unwrap_or(text))
-            .map(|value| if percent.is_some() || value > 1.0 { value / 100.0 } else { value });
+            .map(|value| if percent.is_some() || value > 1.0 { of_percent(value) } else { value });
         value
             .filter(|value| *value > 0.0 && *value < 1.0)
             .map(Self)
             .ok_or_else(|| Problem::new("must be a quantile such as 95, p95 or 0.95"))
     }
+}
+
+/// Nine digits of it: 99.9 percent are 0.999, and not the next float above it.
+fn of_percent(value: f64) -> f64 {
+    (value * 1e7).round() / 1e9
 }
 
 impl fmt::Display for Quantile {
@@ -56,7 +61,14 @@ mod tests {
 
     #[test]
     fn three_spellings_mean_the_same_and_round_trip() {
-        let rows = [("95", 0.95), ("p95", 0.95), ("0.95", 0.95), ("P99.9", 0.999), ("50", 0.5)];
+        let rows = [
+            ("95", 0.95),
+            ("p95", 0.95),
+            ("0.95", 0.95),
+            ("P99.9", 0.999),
+            ("99.9", 0.999),
+            ("50", 0.5),
+        ];
         for (text, expected) in rows {
             let quantile: Quantile = text.parse().unwrap();
             assert!((quantile.get() - expected).abs() < 1e-12, "{text}");

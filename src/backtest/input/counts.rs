@@ -29,6 +29,9 @@ const INSTANT_MAX: f64 = 1e11;
 /// Seconds that are too many to count from a trace's start (31 years): they are of the epoch.
 const EPOCH_MIN_MS: i64 = 1_000_000_000_000;
 
+/// Equal spacings in a row that are no coincidence of missing lines.
+const STRETCH: usize = 12;
+
 /// 400 days: nobody replays more, and a stray instant must not make a run endless.
 const LENGTH_MAX: Duration = Duration::from_secs(400 * 86_400);
 
@@ -159,7 +162,7 @@ fn recorded(sums: &BTreeMap<i64, Sum>, sizes: Sizes) -> Result<Recorded, String>
     if steps.iter().all(|step| step.count <= 0.0) {
         return Err("no request in it".to_owned());
     }
-    let begins = (first >= EPOCH_MIN_MS).then(|| Timestamp::from_unix_ms(first));
+    let begins = begins(first);
     let notes = notes(sums, &spacings, step, sizes);
     let origin = Origin::Counts(steps);
     Ok(Recorded { name: String::new(), begins, length, notes, sizes, origin })
@@ -181,6 +184,20 @@ fn steps(sums: &BTreeMap<i64, Sum>, first: i64, step: Duration, sizes: Sizes) ->
     valued.collect()
 }
 
+/// When a trace begins whose first instant this is; `None` where it is no time of the epoch.
+pub(super) fn begins(first_ms: i64) -> Option<Timestamp> {
+    (first_ms >= EPOCH_MIN_MS).then(|| Timestamp::from_unix_ms(first_ms))
+}
+
+/// Another step that the trace keeps to for a stretch: what a store does that keeps old samples coarser.
+fn other_step(spacings: &[f64], step: Duration) -> Option<f64> {
+    let even = |run: &&[f64]| {
+        let first = run[0];
+        first > step.as_secs_f64() && run.iter().all(|it| (it - first).abs() < 1e-3)
+    };
+    spacings.windows(STRETCH).find(even).map(|run| run[0])
+}
+
 fn notes(sums: &BTreeMap<i64, Sum>, spacings: &[f64], step: Duration, sizes: Sizes) -> Vec<String> {
     let mut notes = Vec::new();
     let blank = sums.values().filter(|sum| sum.count.is_none()).count();
@@ -191,6 +208,13 @@ fn notes(sums: &BTreeMap<i64, Sum>, spacings: &[f64], step: Duration, sizes: Siz
     }
     if missing > 0.0 {
         notes.push(format!("{missing} steps are missing: nobody arrives in them"));
+    }
+    if let Some(other) = other_step(spacings, step) {
+        let step = step.as_secs_f64();
+        notes.push(format!(
+            "a stretch of it has a line every {other} s, the rest every {step} s: each line there counts \
+             as {step} s; if it is the sum of {other} s, give the file one step throughout"
+        ));
     }
     if sums.values().filter_map(|sum| sum.count).any(|count| count.fract() > 0.0) {
         notes.push("counts are fractions: rounded by chance, right in the mean".to_owned());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backtest::input::counts;
 use crate::backtest::input::draw::{Request, SPREAD, tokens, whole};
 use crate::backtest::input::error::InputError;
 use crate::backtest::input::recorded::{Origin, Recorded};
@@ -52,6 +53,7 @@ pub(crate) fn read(table: &mut Table, at: usize, sizes: Sizes) -> Result<Recorde
         return Err(table.unusable("no request in it".to_owned()));
     };
     let (first, last) = (first.at_micros, last.at_micros);
+    let begins = counts::begins(i64::try_from(first / 1000).unwrap_or(0));
     let span = Duration::from_micros(last - first);
     if span.as_secs_f64() * 1000.0 > LENGTH_MS_MAX {
         return Err(table.unusable(format!(
@@ -62,7 +64,7 @@ pub(crate) fn read(table: &mut Table, at: usize, sizes: Sizes) -> Result<Recorde
     requests.iter_mut().for_each(|request| request.at_micros -= first);
     Ok(Recorded {
         name: String::new(),
-        begins: None,
+        begins,
         // Copies of the last request still come before the end.
         length: span + SPREAD,
         notes: notes(untold, sizes),

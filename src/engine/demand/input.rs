@@ -87,8 +87,16 @@ impl Input<'_> {
     /// demand as well.
     #[must_use]
     pub fn arrivals(&self) -> Option<f64> {
-        let refused = self.rate(Role::Rejections).unwrap_or(0.0);
-        Some(self.signals.outside.arrivals.or_else(|| self.came())? + refused)
+        Some(self.signals.outside.arrivals.or_else(|| self.came())? + self.refused())
+    }
+
+    /// Refused requests per second beside those that are counted: who counts requests as they come has
+    /// counted them.
+    fn refused(&self) -> f64 {
+        let counted =
+            self.signals.outside.arrivals.is_some() || self.rate(Role::Arrivals).is_some();
+        let refused = self.rate(Role::Rejections).filter(|_| !counted);
+        refused.unwrap_or(0.0)
     }
 
     /// The same as a plain count of the last minute, which is what history has: what is added against
@@ -96,9 +104,8 @@ impl Input<'_> {
     /// of a back-fill.
     #[must_use]
     pub fn counted(&self) -> Option<f64> {
-        let refused = self.rate(Role::Rejections).unwrap_or(0.0);
         let steady = || self.signals.came.steady.read(self.bound).map(|rate| rate.max(0.0));
-        Some(self.signals.outside.arrivals.or_else(steady)? + refused)
+        Some(self.signals.outside.arrivals.or_else(steady)? + self.refused())
     }
 
     /// What came to the engines per second: the mean of a minute, or what came lately, less what

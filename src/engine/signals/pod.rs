@@ -9,12 +9,15 @@ use std::time::Duration;
 use crate::engine::numeric::{count, share};
 use crate::engine::observation::{Combine, PodObservation, Role, RoleSeries};
 use crate::engine::series::Series;
-use crate::engine::setup::Family;
+use crate::engine::setup::{Family, Setup};
 use crate::engine::signals::sane::sane;
 use crate::engine::units::Timestamp;
 
 /// How long a rate looks back at least: the shortest span that still smooths single requests.
 const RATE_WINDOW: Duration = Duration::from_mins(1);
+
+/// A healthy time to first token where no objective says so: a long prompt's prefill.
+const PREFILL: Duration = Duration::from_secs(2);
 
 /// What counts as now, and whose gauges tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,34 @@ pub struct PodReading {
 }
 
 impl PodReading {
+    /// Reads one pod, as its engine counts.
+    #[must_use]
+    pub fn of(setup: &Setup, pod: &PodObservation, fresh: Freshness) -> Self {
+        let mut reading = Self::read(pod, fresh);
+        if setup.prefill_waits {
+            reading.split_prefill(setup.objectives.ttft.unwrap_or(PREFILL));
+        }
+        reading
+    }
+
+    /// Takes out of the queue what is there at a healthy time to first token (Little's law: arrivals per second
+    /// x seconds), and the rest of it out of what runs.
+    fn split_prefill(&mut self, ttft: Duration) {
+        let Some(rate) = self.rate(Role::Arrivals).or_else(|| self.rate(Role::Finished)) else {
+            return;
+        };
+        let healthy = rate * ttft.as_secs_f64();
+        let beyond = |queue: f64| (queue - healthy).max(0.0);
+        let Some(waiting) = self.levels.get_mut(&Role::Waiting) else { return };
+        *waiting = beyond(*waiting);
+        let waiting = *waiting;
+        if let Some(running) = self.levels.get_mut(&Role::Running) {
+            *running = (*running - waiting).max(0.0);
+        }
+        self.running_mean = self.running_mean.map(|running| (running - waiting).max(0.0));
+        self.waiting_range = self.waiting_range.map(|(least, most)| (beyond(least), beyond(most)));
+    }
+
     /// Reads one pod.
     #[must_use]
     pub fn read(pod: &PodObservation, fresh: Freshness) -> Self {
@@ -315,6 +346,35 @@ mod tests {
             let reading = PodReading::read(&pod(Role::Running, how, ranks), fresh());
             assert_eq!(reading.level(Role::Running), expected, "{how:?} {age}");
         }
+    }
+
+    #[test]
+    fn what_is_in_prefill_runs_and_does_not_wait() {
+        let mut frontend = PodObservation::new(Phase::Ready);
+        let arrivals: Vec<f64> = (0..8).map(|idx| f64::from(idx) * 150.0).collect();
+        for (role, values) in [
+            (Role::Waiting, &[15.0; 8][..]),
+            (Role::Running, &[40.0; 8]),
+            (Role::Arrivals, &arrivals),
+        ] {
+            let series = vec![series(values, 0)];
+            let found = RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series };
+            frontend.roles.insert(role, found);
+        }
+        let mut setup = crate::engine::demand_tests::setup();
+        let mut read = |splits: bool, ttft: Option<u64>| {
+            setup.prefill_waits = splits;
+            setup.objectives.ttft = ttft.map(Duration::from_secs);
+            let reading = PodReading::of(&setup, &frontend, fresh());
+            let (least, most) = reading.waiting_range.unwrap();
+            assert!((least - most).abs() < 1e-9);
+            assert_eq!(reading.level(Role::Waiting), Some(least));
+            (least, reading.level(Role::Running).unwrap(), reading.running_mean.unwrap())
+        };
+        // Ten a second: of fifteen, ten are there at a healthy second, twenty would be at two.
+        assert_eq!(read(false, None), (15.0, 40.0, 40.0));
+        assert_eq!(read(true, Some(1)), (5.0, 35.0, 35.0));
+        assert_eq!(read(true, None), (0.0, 40.0, 40.0));
     }
 
     #[test]

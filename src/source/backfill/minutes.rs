@@ -89,10 +89,10 @@ impl Row<'_> {
             .map(move |column| (column.what, column.values.get(self.idx).copied().flatten()))
     }
 
-    /// The gateway's count, else the engines'; refused requests are demand as well.
+    /// The gateway's count, else the engines' and what they refused; a gateway has counted that already.
     fn requests(self) -> Option<f64> {
-        let came = self.said(What::Gateway).or_else(|| self.said(What::Requests))?;
-        Some(came + self.said(What::Refused).unwrap_or(0.0))
+        let engines = || Some(self.said(What::Requests)? + self.said(What::Refused).unwrap_or(0.0));
+        self.said(What::Gateway).or_else(engines)
     }
 
     /// Output, and the prompts that had to be computed. What no engine says is cached was computed;

@@ -132,7 +132,10 @@ fn of_engine(subject: &Subject<'_>, gateway: bool) -> Vec<Query> {
     }
     if matches!(target.source, SourceRef::Datasource(_)) {
         add(What::Requests, counted(subject, &[Role::Arrivals, Role::Finished]));
-        add(What::Refused, counted(subject, &[Role::Rejections]));
+        // Who counts requests as they come has counted those that it refused.
+        let comes = families(&preset(target.engine), &[Role::Arrivals]);
+        let refused = comes.is_empty().then(|| counted(subject, &[Role::Rejections]));
+        add(What::Refused, refused.flatten());
         add(What::Output, counted(subject, &[Role::GenerationTokens]));
         add(What::Prompt, counted(subject, &[Role::PromptTokens]));
         add(What::Cached, counted(subject, &[Role::CachedTokens]));

@@ -116,11 +116,8 @@ pub(crate) const LLAMACPP: Preset = Preset {
 /// `sglang`, whose families they pass through.
 pub(crate) const DYNAMO: Preset = Preset {
     families: &[
-        Family::sum(
-            Role::Waiting,
-            &["dynamo_frontend_router_queue_pending_requests", "dynamo_frontend_queued_requests"],
-        )
-        .lazily(),
+        // Until the first token; what waits at the router is a part of it, without a model.
+        Family::sum(Role::Waiting, &["dynamo_frontend_queued_requests"]).lazily(),
         Family::sum(
             Role::Running,
             &["dynamo_frontend_inflight_requests", "dynamo_frontend_active_requests"],

@@ -153,6 +153,7 @@ const KEDA_HTTP: &[Asked] = &[
 const PRODUCTION_STACK: &[Asked] = &[Asked {
     arrivals: &["vllm:num_incoming_requests_total"],
     edge: true,
+    model: Model::Label("model"),
     ..Asked::of(Tenant::Label("namespace"))
 }];
 

@@ -48,6 +48,7 @@ fn setup() -> Setup {
     Setup {
         family: Family::Llm,
         has_kv: true,
+        prefill_waits: false,
         targets: Targets { kv_cache: Some(Ratio::try_new(0.7).unwrap()), ..Targets::default() },
         gpu: GpuTargets::default(),
         objectives: Wanted::default(),

@@ -199,6 +199,7 @@ fn setup() -> Setup {
     Setup {
         family: Family::Llm,
         has_kv: true,
+        prefill_waits: false,
         targets: Targets::default(),
         gpu: GpuTargets::default(),
         objectives: Objectives::default(),

@@ -177,7 +177,7 @@ fn every_engine_tells_its_requests_and_what_they_cost() {
     let rows = [
         ("vllm", 5),
         ("sglang", 4),
-        ("tgi", 4),
+        ("tgi", 3),
         ("trtllm", 3),
         ("triton", 2),
         ("llamacpp", 2),
