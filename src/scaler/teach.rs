@@ -106,8 +106,10 @@ impl Teacher {
             self.scaler.clock().sleep(LOOK).await;
             let now = self.scaler.clock().now().minus(late);
             let forgot = std::mem::replace(&mut knew, self.knows_days()) && !knew;
-            if begins(now, history) != from || forgot {
-                from = begins(now, history);
+            let due = begins(now, history);
+            if due > from || forgot {
+                // Where it forgot, `from` may be of a clock that was ahead.
+                from = if due > from { due } else { from.min(due) };
                 self.again(from).await;
                 knew = self.knows_days();
                 let mut lessons = self.scaler.lessons();
