@@ -30,6 +30,7 @@ fn setup() -> Setup {
     Setup {
         family: Family::Llm,
         has_kv: true,
+        prefill_waits: false,
         targets: Targets { kv_cache: Ratio::try_new(0.7).ok(), ..Targets::default() },
         gpu: GpuTargets::default(),
         objectives: Objectives::default(),
