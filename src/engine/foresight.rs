@@ -27,7 +27,7 @@ use crate::engine::decision::Stage;
 use crate::engine::forecast;
 use crate::engine::foresight::bill::Way;
 use crate::engine::foresight::learned::{Learned, QUANTILE_MAX, horizon_for};
-use crate::engine::foresight::said::{Said, is_young};
+use crate::engine::foresight::said::{Said, is_young, was_lately};
 use crate::engine::numeric::share;
 use crate::engine::setup::{Family, Setup, Strategy};
 use crate::engine::units::Timestamp;
@@ -49,6 +49,8 @@ pub struct Foresight {
     /// What was said last. After a restart it stands until the past has been learned again, for as long as any
     /// forecast does: without it a decision that rests on the forecast would be lower for that time.
     said: Option<Said>,
+    /// The newest minute while days were known.
+    days: Option<Timestamp>,
     #[serde(skip)]
     learned: Option<Arc<Learned>>,
 }
@@ -142,7 +144,7 @@ impl Foresight {
     /// usually comes is not known then, although it was.
     #[must_use]
     pub fn relearns(&self, setup: &Setup, now: Timestamp) -> bool {
-        self.said.is_some_and(|said| said.knew_days_lately(now)) && !self.knows_days(setup)
+        self.days.is_some_and(|at| was_lately(at, now)) && !self.knows_days(setup)
     }
 
     /// Whether it knows days as `setup` counts them, be they long ago.
@@ -158,6 +160,7 @@ impl Foresight {
     /// forecast does.
     #[must_use]
     pub fn ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
+        self.days = self.newest_known().filter(|_| self.knows_days(setup)).or(self.days);
         let learned = self.learned_ahead(setup, now, lead);
         let said = self.said.filter(|said| is_young(said.known, now));
         let known = learned.filter(|ahead| ahead.work.is_some()).zip(self.newest_known());
@@ -366,6 +369,12 @@ mod tests {
         // Until then nobody knows when demand usually comes, and it is known that somebody did.
         let relearns = |it: &Foresight, minute| it.relearns(&setup, at(minute));
         assert!(relearns(&restarted(), 1442) && !relearns(&again, 1442));
+        let mut ticks = restarted();
+        for number in 1441..1460 {
+            ticks.learn(&setup, &[minute(number)]);
+            ticks.ahead(&setup, at(number + 1), LEAD);
+            assert!(relearns(&ticks, number + 1), "{number}: minutes are no days");
+        }
         assert!(!relearns(&restarted(), 1480) && !relearns(&Foresight::default(), 1442));
         // No longer than any forecast does.
         let late = restarted().ahead(&setup, at(1445), LEAD);

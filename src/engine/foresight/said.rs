@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::arrived::Minute;
-use crate::engine::decision::Stage;
 use crate::engine::foresight::ahead::Ahead;
 use crate::engine::units::Timestamp;
 
@@ -23,11 +22,9 @@ pub(super) struct Said {
     pub(super) ahead: Ahead,
 }
 
-impl Said {
-    /// Whether days were known a short while ago.
-    pub(super) fn knew_days_lately(&self, now: Timestamp) -> bool {
-        now.since(self.known) <= RELEARNED_WITHIN && self.ahead.stage >= Stage::Day
-    }
+/// Whether days that were known at `known` are still to be learned again at `now`.
+pub(super) fn was_lately(known: Timestamp, now: Timestamp) -> bool {
+    now.since(known) <= RELEARNED_WITHIN
 }
 
 /// Whether what was known at `known` still says something at `now`, and is not of a clock that went ahead.
