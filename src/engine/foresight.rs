@@ -372,7 +372,7 @@ mod tests {
         let mut ticks = restarted();
         for number in 1441..1460 {
             ticks.learn(&setup, &[minute(number)]);
-            ticks.ahead(&setup, at(number + 1), LEAD);
+            assert!(ticks.ahead(&setup, at(number + 1), LEAD).is_some());
             assert!(relearns(&ticks, number + 1), "{number}: minutes are no days");
         }
         assert!(!relearns(&restarted(), 1480) && !relearns(&Foresight::default(), 1442));
