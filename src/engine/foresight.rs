@@ -15,6 +15,8 @@ mod learned;
 mod measured;
 mod meter;
 mod said;
+mod spent;
+mod way;
 mod work;
 
 use std::sync::Arc;
@@ -25,9 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::engine::arrived::Minute;
 use crate::engine::decision::Stage;
 use crate::engine::forecast;
-use crate::engine::foresight::bill::Way;
-use crate::engine::foresight::learned::{Learned, QUANTILE_MAX, horizon_for};
+use crate::engine::foresight::learned::{Learned, QUANTILE_MAX, aim};
 use crate::engine::foresight::said::{Said, is_young, was_lately};
+use crate::engine::foresight::way::Way;
 use crate::engine::numeric::share;
 use crate::engine::setup::{Family, Setup, Strategy};
 use crate::engine::units::Timestamp;
@@ -96,7 +98,7 @@ impl Foresight {
         });
         let learned = Arc::make_mut(self.learned.get_or_insert_with(fresh));
         if let Some(lead) = lead {
-            learned.turn_to(horizon_for(lead), quantile(setup));
+            learned.turn_to(aim(lead, quantile(setup)));
         }
         learned.carries = carries.unwrap_or(learned.carries);
         let least = learned.carries.least;
@@ -174,13 +176,13 @@ impl Foresight {
     }
 
     fn learned_ahead(&mut self, setup: &Setup, now: Timestamp, lead: Duration) -> Option<Ahead> {
-        let (horizon, quantile) = (horizon_for(lead), quantile(setup));
+        let aim = aim(lead, quantile(setup));
         let learned = self.learned.as_mut()?;
-        if !learned.is_at(horizon, quantile) {
-            Arc::make_mut(learned).turn_to(horizon, quantile);
+        if !learned.is_at(aim) {
+            Arc::make_mut(learned).turn_to(aim);
         }
         let old = learned.known.is_none_or(|known| !is_young(known, now));
-        let ahead = learned.ahead(horizon, quantile);
+        let ahead = learned.ahead(aim.horizon, aim.level);
         Some(Ahead { work: ahead.work.filter(|_| !old), ..ahead })
     }
 

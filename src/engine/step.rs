@@ -45,7 +45,7 @@ pub fn step(setup: &Setup, observation: &Observation, mut memory: Memory) -> Ste
     let need = need(&input, memory.trim.value);
     let carries = Carries::of(&memory.capacity).beside(observation.workload.hpa_min);
     let minute = memory.foresight.note(setup, observation.at, measured(&input), carries);
-    let plan = Plan::of(&input, ahead.as_ref(), need.up, (&timings, &memory.foresight));
+    let plan = Plan::of(&input, ahead.as_ref(), &need, (&timings, &memory.foresight));
     let facts = Facts::gather(setup, &signals, &timings, &plan, &mut memory);
     memory.note_idle(setup, &signals, &facts);
     let (signals, need, timings) = (&signals, &need, &timings);

@@ -342,7 +342,10 @@ fn auto(ticked: &Ticked<'_>) -> Option<u32> {
         | TermKind::Activation
         | TermKind::Own(_) => term.replicas,
     });
-    let most = terms.chain(foreseen.equivalents).fold(0.0, f64::max);
+    let needed = terms.fold(0.0, f64::max);
+    let wanted = foreseen.equivalents.unwrap_or(0.0);
+    let wanted = foreseen.margin.map_or(wanted, |margin| margin.counted(needed, wanted));
+    let most = needed.max(wanted);
     let min = setup.min_replicas.map_or(0, Replicas::get);
     Some(replicas_ceil(most).max(min).min(max_replicas(setup, observation)))
 }

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use crate::engine::decide::need::Need;
 use crate::engine::decide::timings::Timings;
 use crate::engine::decision::{Early, Foreseen, Reason};
-use crate::engine::demand::Input;
+use crate::engine::demand::{Input, largest};
 use crate::engine::foresight::{Ahead, FORECAST_SHARE, Foresight, equivalents};
 use crate::engine::numeric::replicas_ceil;
 use crate::engine::setup::{Setup, Strategy};
@@ -56,18 +57,18 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of this tick, in which demand needs `reactive` replicas.
+    /// Of this tick, in which demand has this `need`.
     #[must_use]
     pub fn of(
         input: &Input<'_>,
         ahead: Option<&Ahead>,
-        reactive: u32,
+        need: &Need,
         (timings, foresight): (&Timings, &Foresight),
     ) -> Self {
         let setup = input.setup;
         let now = input.signals.fresh.now;
         let lead = timings.lead;
-        let idle_now = reactive == 0;
+        let idle_now = need.up == 0;
         let acts =
             matches!(setup.strategy, Strategy::Auto | Strategy::Proactive | Strategy::Shadow);
         let usual = Some(foresight).filter(|_| acts && idle_now);
@@ -76,7 +77,7 @@ impl Plan {
             equivalents(&of_forecast(input), &Ahead { work: Some(work), ..*ahead })
         });
         Self {
-            foreseen: ahead.map(|ahead| foreseen(input, ahead, reactive, lead)),
+            foreseen: ahead.map(|ahead| foreseen(input, ahead, need, lead)),
             chance: usual.and_then(|usual| usual.wakes_within(now, lead + SLOT)),
             usual: comes.map_or(1, replicas_ceil).max(1),
             idle: usual.and_then(|usual| usual.idle_lasts(now)),
@@ -144,16 +145,18 @@ fn of_forecast<'a>(input: &Input<'a>) -> Input<'a> {
     Input { headroom: Ratio::try_new(share).unwrap_or(input.headroom), ..*input }
 }
 
-fn foreseen(input: &Input<'_>, ahead: &Ahead, reactive: u32, lead: Duration) -> Foreseen {
+fn foreseen(input: &Input<'_>, ahead: &Ahead, need: &Need, lead: Duration) -> Foreseen {
     let headroom = input.headroom.get();
     let equivalents = equivalents(&of_forecast(input), ahead);
+    let needed = largest(&need.terms);
+    let counted = |wanted| ahead.margin.map_or(wanted, |margin| margin.counted(needed, wanted));
     Foreseen {
         quantile: ahead.quantile,
         horizon: ahead.horizon,
         equivalents,
-        replicas: equivalents.map(replicas_ceil),
+        replicas: equivalents.map(|wanted| replicas_ceil(counted(wanted))),
         counts: equivalents.is_some() && ahead.counts(input.setup.strategy),
-        reactive,
+        reactive: need.up,
         headroom,
         margin: ahead.margin,
         trust: ahead.trust,
@@ -212,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_counts_of_what_is_beyond_demand_and_all_of_what_is_not() {
+        let margin = Margin { headroom: 0.7, share: 0.25, adds: 0.1 };
+        let rows = [(2.0, 6.0, 3.0), (2.0, 2.0, 2.0), (2.0, 1.0, 1.0), (0.0, 4.0, 1.0)];
+        for (needed, wanted, counted) in rows {
+            assert!((margin.counted(needed, wanted) - counted).abs() < 1e-9, "{needed} {wanted}");
+        }
+    }
+
+    #[test]
     fn margin_is_given_up_for_trust_alone() {
         let rows = [
             (Strategy::Auto, TRUSTED, 0.85),
@@ -226,7 +238,7 @@ mod tests {
             let share = headroom(&setup, Some(&ahead(trust, Stage::Week))).get();
             assert!((share - expected).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");
             assert!((headroom(&setup, None).get() - 0.7).abs() < 1e-9);
-            let margin = Some(Margin { headroom: 0.8, adds: 0.1 });
+            let margin = Some(Margin { headroom: 0.8, share: 1.0, adds: 0.1 });
             let paying = Ahead { margin, ..ahead(trust, Stage::Week) };
             let share = headroom(&setup, Some(&paying)).get();
             assert!((share - expected.min(0.8)).abs() < 1e-9, "{strategy:?} {trust:?}: {share}");

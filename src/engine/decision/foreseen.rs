@@ -116,9 +116,24 @@ impl fmt::Display for Trust {
 pub struct Margin {
     /// The usable share of a replica, 0..=1, while the forecast is trusted.
     pub headroom: f64,
+    /// How much of what the forecast asks for beyond demand counts, 0..=1.
+    #[serde(default = "whole")]
+    pub share: f64,
     /// What the forecast would add to the bill of the last day if nothing gave way, as a share of what
     /// demand alone costs.
     pub adds: f64,
+}
+
+impl Margin {
+    /// What counts of the replicas that a forecast wants: those that demand needs, and a share of the rest.
+    #[must_use]
+    pub fn counted(&self, needed: f64, wanted: f64) -> f64 {
+        if wanted > needed { (wanted - needed).mul_add(self.share, needed) } else { wanted }
+    }
+}
+
+const fn whole() -> f64 {
+    1.0
 }
 
 /// What was foreseen for the lead time ahead.

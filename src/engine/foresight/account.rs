@@ -10,8 +10,9 @@ use crate::engine::arrived::Minute;
 use crate::engine::decision::Margin;
 use crate::engine::decision::Trust;
 use crate::engine::forecast::trust::{Ledger, Said};
-use crate::engine::foresight::bill::{Bill, Way};
+use crate::engine::foresight::bill::Bill;
 use crate::engine::foresight::lane::Step;
+use crate::engine::foresight::way::Way;
 use crate::engine::units::Timestamp;
 
 /// Minutes that the reactive decision keeps a need: its down-window at a usual cold start.
@@ -33,12 +34,23 @@ pub(super) struct Rates {
     pub(super) margin: f64,
 }
 
+/// What an account looks at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Aim {
+    /// Index of the horizon.
+    pub(super) horizon: usize,
+    /// Its minutes.
+    pub(super) minutes: usize,
+    /// Minutes from a decision to a replica that serves.
+    pub(super) lag: usize,
+    /// Level of the forecast, 0..=1.
+    pub(super) level: f64,
+}
+
 /// Claims and verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Account {
-    horizon: usize,
-    minutes: usize,
-    level: f64,
+    aim: Aim,
     ledger: Ledger,
     bill: Bill,
     way: Option<Way>,
@@ -52,12 +64,10 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) const fn new(horizon: usize, minutes: usize, level: f64) -> Self {
+    pub(super) const fn new(aim: Aim) -> Self {
         Self {
-            horizon,
-            minutes,
-            level,
-            ledger: Ledger::new(level, Minute::LENGTH),
+            aim,
+            ledger: Ledger::new(aim.level, Minute::LENGTH),
             bill: Bill::EMPTY,
             way: None,
             claims: VecDeque::new(),
@@ -68,25 +78,23 @@ impl Account {
         }
     }
 
-    pub(super) const fn horizon(&self) -> usize {
-        self.horizon
-    }
-
-    /// The level's bits: levels are compared as they were given.
-    pub(super) const fn level(&self) -> u64 {
-        self.level.to_bits()
+    pub(super) const fn aim(&self) -> Aim {
+        self.aim
     }
 
     /// Looks at another horizon or level from now on. What was said of the old one is not judged;
     /// the verdict so far stands, for the forecaster is the same. Of another level it says nothing: losses
     /// are weighed by it.
-    pub(super) fn turn_to(&mut self, horizon: usize, minutes: usize, level: f64) {
-        self.claims.clear();
-        if level.to_bits() != self.level() {
-            self.ledger = Ledger::new(level, Minute::LENGTH);
+    pub(super) fn turn_to(&mut self, aim: Aim) {
+        let is_level = aim.level.to_bits() == self.aim.level.to_bits();
+        if !is_level {
+            self.ledger = Ledger::new(aim.level, Minute::LENGTH);
             (self.covered, self.counted) = (0.0, 0);
         }
-        (self.horizon, self.minutes, self.level) = (horizon, minutes, level);
+        if !is_level || aim.horizon != self.aim.horizon {
+            self.claims.clear();
+        }
+        self.aim = aim;
     }
 
     /// Notes what came in the minute at `at`, and what is said of the minutes after it.
@@ -94,7 +102,7 @@ impl Account {
         let missed = self.newest.map_or(0, |newest| {
             usize::try_from(at.since(newest).as_secs() / 60).unwrap_or(0).saturating_sub(1)
         });
-        for _ in 0..missed.min(self.minutes + HELD) {
+        for _ in 0..missed.min(self.aim.minutes + HELD) {
             self.push(None, None);
         }
         self.newest = Some(at);
@@ -103,10 +111,10 @@ impl Account {
 
     fn push(&mut self, came: Option<f64>, said: Option<Rates>) {
         self.came.push_back(came);
-        while self.came.len() > self.minutes.max(HELD) {
+        while self.came.len() > self.aim.minutes.max(HELD) {
             self.came.pop_front();
         }
-        if self.claims.len() >= self.minutes {
+        if self.claims.len() >= self.aim.minutes {
             self.settle();
         }
         let held = self.came.iter().rev().take(HELD).flatten().copied().reduce(f64::max);
@@ -118,7 +126,7 @@ impl Account {
     /// The oldest claim is due: all minutes that it was about have come.
     fn settle(&mut self) {
         let Some(Some((forecast, naive, reactive))) = self.claims.pop_front() else { return };
-        let window = self.came.iter().rev().take(self.minutes);
+        let window = self.came.iter().rev().take(self.aim.minutes);
         let whole: Option<Vec<f64>> = window.copied().collect();
         let Some(actual) = whole.and_then(|whole| whole.into_iter().reduce(f64::max)) else {
             return;
@@ -142,17 +150,24 @@ impl Account {
     /// Enters into the bill what the newest minute and the forecast of each level ask room for, in whole
     /// replicas as soon as it is known what one carries.
     pub(super) fn charge(&mut self, replica: Option<f64>, forecast: impl Fn(f64) -> Option<f64>) {
-        // A cold start is half of a lead. As long as that the down-window keeps a need.
-        let lag = self.minutes / 2;
-        let held = self.came.iter().rev().take(lag.max(HELD));
-        let known = self.came.back().is_some_and(Option::is_some);
+        // About half of the horizon is the cold start. As long as that the down-window keeps a need, and a queue
+        // is to be served in it.
+        let start = self.aim.minutes / 2;
+        let held = self.came.iter().rev().take(start.max(HELD));
         // While idle no forecast is acted upon.
-        let demand = held.flatten().copied().reduce(f64::max);
-        let demand = demand.filter(|demand| known && *demand > 0.0);
-        if let Some((way, demand)) = self.way.as_ref().zip(demand) {
-            let step = Step { demand, stay: lag / STAY, replica, bounds: way.bounds };
-            self.bill.enter(Minute::LENGTH, way, step, forecast);
-        }
+        let demand = held.flatten().copied().reduce(f64::max).filter(|demand| *demand > 0.0);
+        let came = self.came.back().copied().flatten();
+        let Some(((way, demand), came)) = self.way.as_ref().zip(demand).zip(came) else { return };
+        let step = Step {
+            came,
+            demand,
+            lag: self.aim.lag,
+            drain: f64::from(u32::try_from(start).unwrap_or(u32::MAX)),
+            stay: start / STAY,
+            replica,
+            bounds: way.bounds,
+        };
+        self.bill.enter(way, step, self.trust().is_trusted(), forecast);
     }
 
     /// Margin and level that keep the bill; `None` where they are fixed, or nothing was entered.
@@ -176,7 +191,7 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Rates};
+    use super::{Account, Aim, Rates};
     use crate::engine::decision::Trust;
     use crate::engine::units::Timestamp;
 
@@ -185,7 +200,8 @@ mod tests {
     }
 
     fn account(minutes: i64, forecast: f64, naive: f64) -> Account {
-        let mut account = Account::new(1, 5, 0.95);
+        let aim = Aim { horizon: 1, minutes: 5, lag: 3, level: 0.95 };
+        let mut account = Account::new(aim);
         for minute in 0..minutes {
             let said = Rates { forecast, naive, margin: 1.2 };
             account.note(at(minute), Some(10.0), Some(said));

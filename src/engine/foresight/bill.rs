@@ -1,161 +1,233 @@
 //! What acting upon the forecast adds to the bill, and what gives way so that it adds little.
 //!
-//! Room for the larger of demand and forecast costs more than room for demand alone. The margin of a
-//! replica insures against what the forecast foresees as well, so where the forecast adds to the bill
-//! the margin pays for it, and where that is not enough the forecast's own quantile does. How far, is
-//! read from running sums of what each rung of that way would have cost in the last day ([`Lane`]): nothing
-//! that was decided goes into them, so that nothing swings. They count whole replicas: what the forecast asks
-//! of one that is there anyway adds nothing.
+//! Room for the larger of demand and forecast costs more than room for demand alone. Two things can pay
+//! for that. The *margin* of a replica insures against what the forecast foresees as well, and where that
+//! is not enough the forecast's own quantile gives way. Or a *part* of what the forecast asks for does not
+//! count, and the margin stays. How far, is read from what each place on the way would have cost in the last
+//! day ([`Lane`]). Which of the two, from who would have left fewer waiting in the last weeks: where bursts
+//! come that nobody foresees, margin is worth more than the forecast; as long as nobody waited, margin
+//! stays. And beside both stands what acting has added in the last weeks: near the bound ever less of the
+//! forecast counts, whatever the last day says.
+//!
+//! Nothing that was decided goes into these sums, so that nothing swings. They count whole replicas: what
+//! the forecast asks of one that is there anyway adds nothing.
 
 use std::time::Duration;
 
+use crate::engine::arrived::Minute;
 use crate::engine::decision::Margin;
-use crate::engine::foresight::lane::{Lane, Step};
+use crate::engine::foresight::lane::{Ask, Kept, Lane, Step};
+use crate::engine::foresight::spent::Spent;
+use crate::engine::foresight::way::{RUNGS, Rung, Way};
 use crate::engine::numeric::share;
-use crate::engine::setup::{Family, Setup, Targets, Thrift};
-use crate::engine::units::Replicas;
 
 /// Demand that a replica may carry of a forecast quantile, which has its margin already: the rest is
 /// for what comes and goes within its minutes.
 pub const FORECAST_SHARE: f64 = 0.97;
-/// What the forecast may add to the bill, as a share of what demand alone costs.
-pub const BUDGET: f64 = 0.005;
-/// What happened is forgotten by half in this time.
-const HALF_LIFE: Duration = Duration::from_hours(24);
+/// What the forecast may add to the bill of a day, as a share of what demand alone costs.
+pub const BUDGET: f64 = 0.003;
+/// What a day costs is forgotten by half in this time.
+const DAY: Duration = Duration::from_hours(24);
+/// What was added, and who waited, is forgotten by half in this time: rare events are judged by weeks.
+const TEN_DAYS: Duration = Duration::from_hours(240);
+/// Margin pays where it would have left fewer than this share of those waiting that a part leaves.
+const FEWER: f64 = 0.85;
 
-/// Rungs after the first, which gives nothing up: usable shares at least and quantiles at most these.
-/// Chosen in replays of crane 00, 01 and 02 at cold starts of 100 and 600 s: margin up to 0.85 costs fewer
-/// misses for a GPU-hour than quantile; beyond it neither alone pays for a forecast of 20 minutes.
-const WAY: [(f64, f64); RUNGS - 1] = [(0.775, 1.0), (0.85, 1.0), (0.9, 0.9), (0.95, 0.85)];
-const RUNGS: usize = 5;
-
-/// Usable share of a replica and quantile of the forecast, both 0..=1.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rung {
-    pub(super) headroom: f64,
-    pub(super) quantile: f64,
+/// What pays for the forecast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pays {
+    /// Margin and quantile give way.
+    Margin,
+    /// The forecast counts in part.
+    Part,
 }
 
-/// From giving up nothing to giving up the most.
+/// Where on the way: what a replica is used to, and how much of which forecast counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Way {
-    rungs: [Rung; RUNGS],
-    /// Replicas that are there anyway, and the most that may be.
-    pub(super) bounds: (f64, f64),
+struct Place {
+    rung: Rung,
+    share: f64,
 }
 
-impl Way {
-    /// Where so many replicas are there whatever is asked for.
-    pub(super) fn above(mut self, least: u32) -> Self {
-        let least = f64::from(least).max(self.bounds.0);
-        self.bounds = (least, self.bounds.1.max(least));
-        self
-    }
-
-    /// As `setup` allows, at a forecast of `quantile`; `None` where it fixes what holds, or where targets
-    /// of the user's own, which have no margin, say what a replica carries.
-    pub(super) fn of(setup: &Setup, quantile: f64) -> Option<Self> {
-        let Targets { request_rate, token_rate, .. } = setup.targets;
-        if setup.family != Family::Llm || request_rate.or(token_rate).is_some() {
-            return None;
-        }
-        let least = match setup.forecast.thrift {
-            Thrift::None => return None,
-            Thrift::Margin => 1.0,
-            Thrift::MarginAndQuantile => 0.0,
-        };
-        let first = Rung { headroom: setup.headroom.get(), quantile };
-        let mut way = [first; RUNGS];
-        for (rung, (headroom, most)) in way.iter_mut().skip(1).zip(WAY) {
-            rung.headroom = first.headroom.max(headroom);
-            rung.quantile = first.quantile.min(most.max(least));
-        }
-        let count = |bound: Option<Replicas>| bound.map(|bound| f64::from(bound.get()));
-        let least = count(setup.min_replicas).unwrap_or(0.0);
-        let most = count(setup.max_replicas).unwrap_or(f64::INFINITY).max(least);
-        Some(Self { rungs: way, bounds: (least, most) })
-    }
+/// What is asked for in a step, lane by lane.
+struct Asks {
+    alone: Ask,
+    rungs: [Ask; RUNGS],
+    half: Ask,
+    margin: Ask,
+    part: Ask,
 }
 
 /// The running sums.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Bill {
-    alone: f64,
+    /// Demand alone.
+    alone: Lane,
+    /// Each rung of the way.
     rungs: [Lane; RUNGS],
+    /// The first rung, with half of what the forecast asks for.
+    half: Lane,
+    /// As if always margin had paid, and as if always a part had.
+    margin: Lane,
+    part: Lane,
+    /// As it was acted upon.
+    acted: Lane,
+    spent: Spent,
     /// What a replica carried in the sums; `None` before anybody knew.
     replica: Option<f64>,
 }
 
 impl Bill {
-    pub(super) const EMPTY: Self = Self { alone: 0.0, rungs: [Lane::EMPTY; RUNGS], replica: None };
+    pub(super) const EMPTY: Self = Self {
+        alone: Lane::EMPTY,
+        rungs: [Lane::EMPTY; RUNGS],
+        half: Lane::EMPTY,
+        margin: Lane::EMPTY,
+        part: Lane::EMPTY,
+        acted: Lane::EMPTY,
+        spent: Spent::NOTHING,
+        replica: None,
+    };
 
-    /// Enters a step of this length, and the forecast at each quantile.
+    /// Enters a minute, whether the forecast counts in it, and the forecast at each quantile.
     pub(super) fn enter(
         &mut self,
-        length: Duration,
         way: &Way,
         step: Step,
+        counts: bool,
         forecast: impl Fn(f64) -> Option<f64>,
     ) {
-        let mut forecasts = [0.0; RUNGS];
-        for (said, rung) in forecasts.iter_mut().zip(way.rungs) {
-            let Some(forecast) = forecast(rung.quantile).filter(|it| it.is_finite()) else {
-                return;
-            };
-            *said = forecast / FORECAST_SHARE.max(rung.headroom);
-        }
+        let Some(asks) = self.asks(way, counts, forecast) else { return };
+        let acted = match self.pays(way) {
+            Pays::Margin => asks.margin,
+            Pays::Part => asks.part,
+        };
         self.count_in(step.replica);
-        let kept = (-length.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        self.alone = self.alone.mul_add(kept, step.whole(step.demand / way.rungs[0].headroom));
-        for ((lane, rung), forecast) in self.rungs.iter_mut().zip(way.rungs).zip(forecasts) {
-            lane.enter(step, kept, rung.headroom, forecast);
+        let kept = Kept { room: kept(DAY), late: kept(TEN_DAYS) };
+        let rungs = self.rungs.iter_mut().zip(asks.rungs);
+        let others = [
+            (&mut self.alone, asks.alone),
+            (&mut self.half, asks.half),
+            (&mut self.margin, asks.margin),
+            (&mut self.part, asks.part),
+            (&mut self.acted, acted),
+        ];
+        rungs.chain(others).for_each(|(lane, ask)| lane.enter(step, kept, ask));
+        self.spent.enter(kept.late, self.alone.room(), self.acted.room());
+    }
+
+    /// What each lane asks for; `None` where a forecast is missing.
+    fn asks(&self, way: &Way, counts: bool, forecast: impl Fn(f64) -> Option<f64>) -> Option<Asks> {
+        let ask = |rung: Rung, share: f64| {
+            let forecast = forecast(rung.quantile).filter(|it| it.is_finite())?;
+            let forecast = forecast / FORECAST_SHARE.max(rung.headroom);
+            Some(Ask { headroom: rung.headroom, forecast, share })
+        };
+        let alone = Ask { headroom: way.first().headroom, forecast: 0.0, share: 0.0 };
+        let acts = |pays| {
+            let place = self.place(way, pays).filter(|_| counts);
+            place.map_or(Some(alone), |Place { rung, share }| ask(rung, share))
+        };
+        let mut rungs = [alone; RUNGS];
+        for (asked, rung) in rungs.iter_mut().zip(way.rungs) {
+            *asked = ask(rung, 1.0)?;
         }
+        let half = ask(way.first(), 0.5)?;
+        Some(Asks { alone, rungs, half, margin: acts(Pays::Margin)?, part: acts(Pays::Part)? })
     }
 
     /// What a replica carries is learned anew: the replicas of the minutes behind stay as many.
     fn count_in(&mut self, replica: Option<f64>) {
         let now = replica.filter(|replica| *replica > 0.0).or(self.replica);
         if let Some(factor) = now.zip(self.replica).and_then(|(now, before)| share(now, before)) {
-            self.alone *= factor;
-            self.rungs.iter_mut().for_each(|lane| lane.weigh(factor));
+            self.lanes().for_each(|lane| lane.weigh(factor));
+            self.spent.weigh(factor);
         }
         self.replica = now;
     }
 
-    /// The first place on the way that keeps within the budget, between two rungs in a straight line,
-    /// or its end; `None` while nothing was entered.
+    fn lanes(&mut self) -> impl Iterator<Item = &mut Lane> {
+        let Self { alone, rungs, half, margin, part, acted, .. } = self;
+        [alone, half, margin, part, acted].into_iter().chain(rungs)
+    }
+
+    /// What is in force; `None` while nothing was entered.
     pub(super) fn settle(&self, way: &Way) -> Option<(Margin, f64)> {
-        let adds = |lane: &Lane| lane.sum() / self.alone - 1.0;
-        if self.alone <= 0.0 {
+        let Place { rung, share } = self.place(way, self.pays(way))?;
+        let margin = Margin { headroom: rung.headroom, share, adds: self.adds(&self.rungs[0]) };
+        Some((margin, rung.quantile))
+    }
+
+    /// Who would have left fewer waiting.
+    fn pays(&self, way: &Way) -> Pays {
+        let fewer = self.margin.late() < FEWER * self.part.late();
+        if fewer || !way.yields { Pays::Margin } else { Pays::Part }
+    }
+
+    fn place(&self, way: &Way, pays: Pays) -> Option<Place> {
+        if self.alone.sum() <= 0.0 {
             return None;
         }
-        let at = self.rungs.iter().position(|lane| adds(lane) <= BUDGET).unwrap_or(RUNGS - 1);
+        let most = if way.yields { self.spent.leaves() } else { 1.0 };
+        let (rung, share) = match pays {
+            Pays::Margin => (self.rung(way), most),
+            Pays::Part => (way.first(), most.min(self.part_within())),
+        };
+        // Where the forecast does not count, margin is what it is without one.
+        let headroom = way.first().towards(rung, share).headroom;
+        Some(Place { rung: Rung { headroom, ..rung }, share })
+    }
+
+    /// The first place on the way that keeps within the budget, between two rungs in a straight line,
+    /// or its end.
+    fn rung(&self, way: &Way) -> Rung {
+        let adds = |at: usize| self.adds(&self.rungs[at]);
+        let at = (0..RUNGS).find(|at| adds(*at) <= BUDGET).unwrap_or(RUNGS - 1);
         let before = at.saturating_sub(1);
-        let (over, under) = (adds(&self.rungs[before]), adds(&self.rungs[at]));
-        let part =
-            if over > under { ((over - BUDGET) / (over - under)).clamp(0.0, 1.0) } else { 1.0 };
-        let between = |from: f64, to: f64| (to - from).mul_add(part, from);
-        let (from, to) = (way.rungs[before], way.rungs[at]);
-        let margin =
-            Margin { headroom: between(from.headroom, to.headroom), adds: adds(&self.rungs[0]) };
-        Some((margin, between(from.quantile, to.quantile)))
+        way.rungs[before].towards(way.rungs[at], 1.0 - within(adds(at), adds(before)))
+    }
+
+    /// How much of what the forecast asks for beyond demand keeps within the budget, 0..=1.
+    fn part_within(&self) -> f64 {
+        let (half, whole) = (self.adds(&self.half), self.adds(&self.rungs[0]));
+        if half > BUDGET { 0.5 * within(0.0, half) } else { 0.5 * within(half, whole) + 0.5 }
+    }
+
+    /// What a lane adds to the bill of the last day, as a share of what demand alone costs.
+    fn adds(&self, lane: &Lane) -> f64 {
+        lane.sum() / self.alone.sum() - 1.0
     }
 
     /// Everything `factor` times as large.
     pub(super) fn rescale(&mut self, factor: f64) {
-        self.alone *= factor;
+        self.lanes().for_each(|lane| lane.rescale(factor));
+        self.spent.weigh(factor);
         self.replica = self.replica.map(|replica| replica * factor);
-        self.rungs.iter_mut().for_each(|lane| lane.rescale(factor));
+    }
+}
+
+/// What is left after a minute.
+fn kept(half_life: Duration) -> f64 {
+    (-Minute::LENGTH.as_secs_f64() / half_life.as_secs_f64()).exp2()
+}
+
+/// How far the budget reaches from what adds `least` to what adds `most`, 0..=1.
+fn within(least: f64, most: f64) -> f64 {
+    match () {
+        () if most <= BUDGET => 1.0,
+        () if least >= BUDGET => 0.0,
+        () => (BUDGET - least) / (most - least),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BUDGET, Bill, FORECAST_SHARE, RUNGS, Way};
-    use crate::engine::arrived::Minute;
+    use super::{BUDGET, Bill, FORECAST_SHARE};
     use crate::engine::decision::Margin;
     use crate::engine::demand_tests;
     use crate::engine::foresight::lane::Step;
+    use crate::engine::foresight::spent::MOST;
+    use crate::engine::foresight::way::{RUNGS, Way};
     use crate::engine::setup::{Setup, Thrift};
     use crate::engine::units::{Ratio, Replicas};
 
@@ -166,55 +238,109 @@ mod tests {
         setup
     }
 
-    const STEP: Step = Step { demand: 7.0, stay: 1, replica: None, bounds: (0.0, f64::INFINITY) };
+    fn way(thrift: Thrift) -> Way {
+        Way::of(&setup(thrift), 0.95).unwrap()
+    }
 
-    /// A day in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
+    const BOTH: Thrift = Thrift::MarginAndQuantile;
+    const BOUNDS: (f64, f64) = (0.0, f64::INFINITY);
+    const STEP: Step =
+        Step { came: 7.0, demand: 7.0, lag: 0, drain: 1.0, stay: 1, replica: None, bounds: BOUNDS };
+
+    /// Days in which demand is 7 replicas and the forecast every other hour this much, at p95; a tenth of
     /// its distance from demand less for each five points of the quantile.
-    fn day(way: &Way, forecast: f64) -> Bill {
+    fn days(days: u32, way: &Way, forecast: f64) -> Bill {
         let mut bill = Bill::EMPTY;
-        for minute in 0..1440 {
+        for minute in 0..days * 1440 {
             let peak = if minute / 60 % 2 == 0 { forecast } else { 0.0 };
             let said = |quantile: f64| Some(peak * (1.0 - 2.0 * (0.95 - quantile)));
-            bill.enter(Minute::LENGTH, way, STEP, said);
+            bill.enter(way, STEP, true, said);
         }
         bill
     }
 
     fn settled(thrift: Thrift, forecast: f64) -> (Margin, f64) {
-        let way = Way::of(&setup(thrift), 0.95).unwrap();
-        day(&way, forecast).settle(&way).unwrap()
+        days(1, &way(thrift), forecast).settle(&way(thrift)).unwrap()
     }
 
     #[test]
     fn nothing_gives_way_to_a_forecast_that_costs_nothing() {
-        for forecast in [0.0, 5.0, 9.7] {
-            let (margin, quantile) = settled(Thrift::MarginAndQuantile, forecast);
+        for (forecast, thrift) in [(0.0, BOTH), (5.0, BOTH), (9.7, BOTH), (9.7, Thrift::Margin)] {
+            let (margin, quantile) = settled(thrift, forecast);
             assert!((margin.headroom - 0.7).abs() < 1e-9 && (quantile - 0.95).abs() < 1e-9);
-            assert!(margin.adds.abs() < 1e-9, "{margin:?}");
+            assert!(margin.adds.abs() < 1e-9 && margin.share >= 1.0, "{margin:?}");
         }
     }
 
     #[test]
-    fn what_gives_way_pays_for_the_forecast_and_no_more() {
+    fn margin_pays_for_the_forecast_and_no_more() {
         // 10 replicas for demand alone; 11 for the forecast half of the time: a twentieth more.
-        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
-        let (margin, quantile) = settled(Thrift::MarginAndQuantile, 11.0 * 0.97);
+        let (margin, quantile) = settled(Thrift::Margin, 11.0 * FORECAST_SHARE);
         assert!((margin.adds - 0.05).abs() < 0.005, "{margin:?}");
-        assert!(margin.headroom > 0.7 && margin.headroom < 0.85, "{margin:?}");
+        assert!(margin.headroom > 0.7 && margin.headroom < 0.85 && margin.share >= 1.0);
         assert!((quantile - 0.95).abs() < 1e-9);
         // The room that this would have taken.
-        let bill = day(&way, 11.0 * 0.97);
         let room = 0.5f64.mul_add(11.0, 0.5 * 7.0 / margin.headroom);
-        assert!((room / 10.0 - 1.0 - BUDGET).abs() < 0.005, "{room} {bill:?}");
+        assert!((room / 10.0 - 1.0 - BUDGET).abs() < 0.005, "{room}");
+    }
+
+    #[test]
+    fn a_part_pays_and_margin_stays_while_nobody_waits() {
+        let (margin, quantile) = settled(BOTH, 11.0 * FORECAST_SHARE);
+        assert!((margin.headroom - 0.7).abs() < 1e-9 && (quantile - 0.95).abs() < 1e-9);
+        // Eleven replicas half of the time, of which the part in force is a replica of its own.
+        let added = 0.5 * margin.share / 10.0;
+        assert!((added - BUDGET).abs() < BUDGET / 5.0, "{margin:?}");
+    }
+
+    /// Ten days of demand that is 7 for an hour and 21 for ten minutes; the forecast knows ten minutes before,
+    /// or never says less than for the 21.
+    fn jumps(way: &Way, foresees: bool) -> Bill {
+        let mut bill = Bill::EMPTY;
+        let comes = |minute: u32| if minute % 70 >= 60 { 21.0 } else { 7.0 };
+        for minute in 0..14_400 {
+            let ahead = (0..=10).map(|steps| comes(minute + steps)).fold(0.0, f64::max);
+            let before = (0..=3).map(|steps| comes(minute + 70 - steps)).fold(0.0, f64::max);
+            let step = Step { came: comes(minute), demand: before, lag: 8, drain: 50.0, ..STEP };
+            let said = if foresees { ahead } else { before };
+            bill.enter(way, step, true, |_| Some(said));
+        }
+        bill
+    }
+
+    #[test]
+    fn margin_pays_where_that_leaves_fewer_waiting() {
+        let way = way(BOTH);
+        let (margin, _) = jumps(&way, true).settle(&way).unwrap();
+        assert!(margin.headroom > 0.72 && margin.share > 0.5, "{margin:?}");
+        // Who foresees nothing and costs nothing has nothing to pay for.
+        let (margin, _) = jumps(&way, false).settle(&way).unwrap();
+        assert!((margin.headroom - 0.7).abs() < 1e-9, "{margin:?}");
+    }
+
+    #[test]
+    fn in_weeks_acting_adds_no_more_than_the_bound() {
+        // Four times what demand needs, all the time: no margin pays for that.
+        let bill = days(30, &way(BOTH), 40.0);
+        assert!(bill.spent.adds() <= MOST, "{:?}", bill.spent);
+        let (margin, _) = bill.settle(&way(BOTH)).unwrap();
+        assert!(margin.share < 0.1 && margin.headroom < 0.75, "{margin:?}");
+    }
+
+    #[test]
+    fn what_does_not_count_adds_nothing() {
+        let (way, mut bill) = (way(BOTH), Bill::EMPTY);
+        (0..9999).for_each(|_| bill.enter(&way, STEP, false, |_| Some(40.0)));
+        assert!(bill.spent.adds().abs() < 1e-9);
     }
 
     #[test]
     fn what_is_asked_of_a_replica_that_is_there_anyway_adds_nothing() {
-        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
+        let way = way(Thrift::Margin);
         let settled = |replica: Option<f64>, forecast: f64| {
             let mut bill = Bill::EMPTY;
             let step = Step { replica, ..STEP };
-            (0..1440).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(forecast)));
+            (0..1440).for_each(|_| bill.enter(&way, step, true, |_| Some(forecast)));
             bill.settle(&way).unwrap().0
         };
         // Demand is 10 in room; one replica carries 12, or 10, and the forecast asks for 11.9.
@@ -230,14 +356,14 @@ mod tests {
     #[test]
     fn replicas_that_are_there_anyway_or_never_may_be_add_nothing() {
         let adds = |min: Option<u32>, max: Option<u32>| {
-            let mut setup = setup(Thrift::MarginAndQuantile);
+            let mut setup = setup(BOTH);
             (setup.min_replicas, setup.max_replicas) =
                 (min.map(Replicas::new), max.map(Replicas::new));
             let way = Way::of(&setup, 0.95).unwrap();
             let mut bill = Bill::EMPTY;
             // Demand is 10 in room, one replica; the forecast asks for three.
             let step = Step { replica: Some(10.0), bounds: way.bounds, ..STEP };
-            (0..100).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(28.0)));
+            (0..100).for_each(|_| bill.enter(&way, step, true, |_| Some(28.0)));
             bill.settle(&way).unwrap().0.adds
         };
         let rows =
@@ -249,11 +375,11 @@ mod tests {
 
     #[test]
     fn an_hour_of_a_wrong_capacity_weighs_no_more_than_an_hour() {
-        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
+        let way = way(BOTH);
         let mut bill = Bill::EMPTY;
         let mut minutes = |replica, count| {
             let step = Step { replica: Some(replica), ..STEP };
-            (0..count).for_each(|_| bill.enter(Minute::LENGTH, &way, step, |_| Some(28.0)));
+            (0..count).for_each(|_| bill.enter(&way, step, true, |_| Some(28.0)));
             bill.settle(&way).unwrap().0.adds
         };
         // A million times too much: one replica is enough for both. Then one for demand, three for the forecast.
@@ -263,21 +389,19 @@ mod tests {
 
     #[test]
     fn at_most_the_end_of_the_way_and_never_a_fixed_quantile() {
-        let (margin, quantile) = settled(Thrift::MarginAndQuantile, 40.0);
-        assert!((margin.headroom - 0.95).abs() < 1e-9 && (quantile - 0.85).abs() < 1e-9);
         let (margin, quantile) = settled(Thrift::Margin, 40.0);
         assert!((margin.headroom - 0.95).abs() < 1e-9 && (quantile - 0.95).abs() < 1e-9);
-        assert_eq!(Way::of(&setup(Thrift::None), 0.95), None);
+        assert!(margin.share >= 1.0);
     }
 
     #[test]
     fn the_first_entry_decides_nothing_before_it_is_there_and_a_unit_is_no_matter() {
-        let way = Way::of(&setup(Thrift::MarginAndQuantile), 0.95).unwrap();
+        let way = way(BOTH);
         assert_eq!(Bill::EMPTY.settle(&way), None);
         let mut unknown = Bill::EMPTY;
-        unknown.enter(Minute::LENGTH, &way, STEP, |_| None);
+        unknown.enter(&way, STEP, true, |_| None);
         assert_eq!(unknown.settle(&way), None);
-        let bill = day(&way, 13.0);
+        let bill = days(1, &way, 13.0);
         let mut scaled = bill.clone();
         scaled.rescale(512.0);
         assert_eq!(scaled.settle(&way), bill.settle(&way));

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use crate::engine::arrived::Minute;
 use crate::engine::forecast::trust::capped;
 use crate::engine::forecast::{Forecaster, Horizon, Rhythm, Setup as ForecastSetup, Target};
-use crate::engine::foresight::account::{Account, Rates};
+use crate::engine::foresight::account::{Account, Aim, Rates};
 use crate::engine::foresight::ahead::{Ahead, Unit};
 use crate::engine::foresight::work::Carries;
 use crate::engine::setup::Forecasting;
@@ -22,6 +22,8 @@ pub(super) const HORIZONS: [u32; 9] = [1, 5, 10, 15, 20, 30, 45, 60, 90];
 const INTERVAL: Duration = Minute::LENGTH;
 /// What is learned again may overlap with what is known: so much is no clock that was set back.
 const AHEAD_MAX: Duration = Duration::from_hours(1);
+/// Assumed until somebody asks.
+const LEAD: Duration = Duration::from_mins(4);
 /// Levels beyond this one are not calibrated.
 pub(super) const QUANTILE_MAX: f64 = 0.99;
 
@@ -60,8 +62,7 @@ impl Learned {
             timezone: setup.zone,
             holidays: setup.holidays.clone(),
         });
-        let (horizon, quantile) = (1, setup.quantile.min(QUANTILE_MAX));
-        let account = Account::new(horizon, minutes_of(horizon), quantile);
+        let account = Account::new(aim(LEAD, setup.quantile.min(QUANTILE_MAX)));
         let rhythm = Rhythm::new(setup.zone, setup.holidays.clone());
         let (zone, holidays) = (setup.zone, setup.holidays.clone());
         let carries = Carries::default();
@@ -90,8 +91,7 @@ impl Learned {
         self.known = value.map(|_| minute.at).or(self.known);
         self.forecaster.observe(minute.at, value);
         self.rhythm.observe(minute.at, value);
-        let horizon = self.account.horizon();
-        let quantile = f64::from_bits(self.account.level());
+        let Aim { horizon, level: quantile, .. } = self.account.aim();
         let rates = self
             .forecaster
             .quantile(horizon, quantile)
@@ -113,15 +113,15 @@ impl Learned {
         bands.filter_map(|(idx, minutes)| of(idx).map(|(mid, up)| (minutes, mid, up))).collect()
     }
 
-    /// Whether account and forecast look at this horizon and level.
-    pub(super) const fn is_at(&self, horizon: usize, quantile: f64) -> bool {
-        self.account.horizon() == horizon && self.account.level() == quantile.to_bits()
+    /// Whether account and forecast look at this.
+    pub(super) fn is_at(&self, aim: Aim) -> bool {
+        self.account.aim() == aim
     }
 
     /// Has them look at it from now on.
-    pub(super) fn turn_to(&mut self, horizon: usize, quantile: f64) {
-        if !self.is_at(horizon, quantile) {
-            self.account.turn_to(horizon, minutes_of(horizon), quantile);
+    pub(super) fn turn_to(&mut self, aim: Aim) {
+        if !self.is_at(aim) {
+            self.account.turn_to(aim);
         }
     }
 
@@ -172,6 +172,12 @@ pub(super) fn horizon_for(lead: Duration) -> usize {
     HORIZONS.iter().position(|minutes| INTERVAL * *minutes >= needed).unwrap_or(HORIZONS.len() - 1)
 }
 
-fn minutes_of(horizon: usize) -> usize {
-    usize::try_from(HORIZONS[horizon]).unwrap_or(1)
+/// What an account looks at for this lead and level.
+pub(super) fn aim(lead: Duration, level: f64) -> Aim {
+    let horizon = horizon_for(lead);
+    let minutes = usize::try_from(HORIZONS[horizon]).unwrap_or(1);
+    // To the nearest.
+    let lag = (lead + INTERVAL / 2).as_secs() / INTERVAL.as_secs();
+    let lag = usize::try_from(lag).unwrap_or(minutes);
+    Aim { horizon, minutes, lag: lag.min(minutes), level }
 }

@@ -57,6 +57,9 @@ pub struct ForeseenLine {
     /// What the forecast would add to the bill if no margin gave way for it, as a share of what demand
     /// alone costs, over about a day; `None` where `headroomTrusted` fixes the margin, or before a verdict.
     pub adds: Option<f64>,
+    /// How much of what the forecast asks for beyond demand counts, 0..=1, so that it adds little; `None` as
+    /// `adds`.
+    pub share: Option<f64>,
     /// What its account says, for people.
     pub trust: String,
     /// How far it has come.

@@ -120,6 +120,7 @@ pub(super) fn foreseen(foreseen: &Foreseen) -> ForeseenLine {
         reactive: foreseen.reactive,
         headroom: foreseen.headroom,
         adds: foreseen.margin.map(|margin| margin.adds),
+        share: foreseen.margin.map(|margin| margin.share),
         trust: foreseen.trust.to_string(),
         stage: foreseen.stage.to_string(),
         next_stage_seconds: foreseen.next_stage.map(|span| span.as_secs_f64()),

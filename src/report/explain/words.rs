@@ -176,17 +176,22 @@ fn forecast(foreseen: &ForeseenLine) -> String {
 /// What the forecast costs, and what pays for it.
 fn bill(foreseen: &ForeseenLine, adds: f64) -> String {
     let added = format!("the forecast adds {:.1} %", adds.max(0.0) * 100.0);
-    if adds <= BUDGET {
+    let part = foreseen.share.map(|share| (share * 100.0).round()).filter(|part| *part < 100.0);
+    if adds <= BUDGET && part.is_none() {
         return format!("{added}: nothing gives way");
     }
     if !foreseen.counts {
-        return format!("{added}, for which margin would give way if it counted");
+        return format!("{added}, for which margin or a part of it would give way if it counted");
     }
     let quantile = Short(foreseen.quantile * 100.0);
-    format!(
-        "{added}, for which margin gives way: in force are {:.0} % of a replica and p{quantile}",
-        foreseen.headroom * 100.0
-    )
+    let held =
+        format!("in force are {:.0} % of a replica and p{quantile}", foreseen.headroom * 100.0);
+    match part {
+        Some(part) => {
+            format!("{added}: of what it asks for beyond demand {part:.0} % counts; {held}")
+        }
+        None => format!("{added}, for which margin gives way: {held}"),
+    }
 }
 
 fn trust(standing: &Standing, foreseen: &ForeseenLine) -> String {
