@@ -285,6 +285,7 @@ fn foreseen(case: Case) -> Option<Foreseen> {
         }
     };
     let asleep = case == Case::Asleep;
+    let part = if asleep { 0.4 } else { 1.0 };
     Some(Foreseen {
         quantile: 0.95,
         horizon: Duration::from_mins(10),
@@ -293,7 +294,7 @@ fn foreseen(case: Case) -> Option<Foreseen> {
         counts,
         reactive: if asleep { 0 } else { 12 },
         headroom: if counts { 0.85 } else { 0.7 },
-        margin: counts.then_some(Margin { headroom: 0.85, share: 1.0, adds: 0.062 }),
+        margin: counts.then_some(Margin { headroom: 0.85, share: part, adds: 0.062 }),
         trust,
         stage,
         next_stage: Some(Duration::from_hours(if case == Case::Young { 22 } else { 144 })),

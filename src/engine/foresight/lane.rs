@@ -189,10 +189,10 @@ mod tests {
         // The first twenty serve now: what came is served, and what waited still waits.
         assert!((lane.late() - 80.0).abs() < 1e-9);
         // Later ones serve it.
-        (0..10).for_each(|_| lane.enter(step(20.0, 3), ALL, ask));
+        (0..30).for_each(|_| lane.enter(step(20.0, 3), ALL, ask));
         let late = lane.late();
         (0..30).for_each(|_| lane.enter(step(20.0, 3), ALL, ask));
-        assert_eq!((lane.late(), lane.room()), (late, 20.0));
+        assert!((lane.late() - late).abs() < 1e-9 && (lane.room() - 20.0).abs() < 0.01);
     }
 
     #[test]
