@@ -30,23 +30,23 @@ pub const BUDGET: f64 = 0.003;
 const DAY: Duration = Duration::from_hours(24);
 /// What was added, and who waited, is forgotten by half in this time: rare events are judged by weeks.
 const TEN_DAYS: Duration = Duration::from_hours(240);
-/// Margin pays where it would have left fewer than this share of those waiting that a part leaves.
-const FEWER: f64 = 0.85;
-
-/// What pays for the forecast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pays {
-    /// Margin and quantile give way.
-    Margin,
-    /// The forecast counts in part.
-    Part,
-}
+/// Margin alone pays where it would have left no more than this share of those waiting that a part leaves; a part alone
+/// from the second on. Between them both, so that who has seen a little more does not decide otherwise.
+const FEWER: (f64, f64) = (0.65, 0.85);
 
 /// Where on the way: what a replica is used to, and how much of which forecast counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Place {
     rung: Rung,
     share: f64,
+}
+
+impl Place {
+    /// So far from `self` to `other`, 0..=1.
+    fn towards(self, other: Self, part: f64) -> Self {
+        let share = (other.share - self.share).mul_add(part, self.share);
+        Self { rung: self.rung.towards(other.rung, part), share }
+    }
 }
 
 /// What is asked for in a step, lane by lane.
@@ -56,6 +56,7 @@ struct Asks {
     half: Ask,
     margin: Ask,
     part: Ask,
+    acted: Ask,
 }
 
 /// The running sums.
@@ -98,10 +99,6 @@ impl Bill {
         forecast: impl Fn(f64) -> Option<f64>,
     ) {
         let Some(asks) = self.asks(way, counts, forecast) else { return };
-        let acted = match self.pays(way) {
-            Pays::Margin => asks.margin,
-            Pays::Part => asks.part,
-        };
         self.count_in(step.replica);
         let kept = Kept { room: kept(DAY), late: kept(TEN_DAYS) };
         let rungs = self.rungs.iter_mut().zip(asks.rungs);
@@ -110,7 +107,7 @@ impl Bill {
             (&mut self.half, asks.half),
             (&mut self.margin, asks.margin),
             (&mut self.part, asks.part),
-            (&mut self.acted, acted),
+            (&mut self.acted, asks.acted),
         ];
         rungs.chain(others).for_each(|(lane, ask)| lane.enter(step, kept, ask));
         self.spent.enter(kept.late, self.alone.room(), self.acted.room());
@@ -124,16 +121,18 @@ impl Bill {
             Some(Ask { headroom: rung.headroom, forecast, share })
         };
         let alone = Ask { headroom: way.first().headroom, forecast: 0.0, share: 0.0 };
-        let acts = |pays| {
-            let place = self.place(way, pays).filter(|_| counts);
+        let acts = |place: Option<Place>| {
+            let place = place.filter(|_| counts);
             place.map_or(Some(alone), |Place { rung, share }| ask(rung, share))
         };
+        let (margin, part) = (acts(self.by_margin(way))?, acts(self.by_part(way))?);
+        let acted = acts(self.place(way))?;
         let mut rungs = [alone; RUNGS];
         for (asked, rung) in rungs.iter_mut().zip(way.rungs) {
             *asked = ask(rung, 1.0)?;
         }
         let half = ask(way.first(), 0.5)?;
-        Some(Asks { alone, rungs, half, margin: acts(Pays::Margin)?, part: acts(Pays::Part)? })
+        Some(Asks { alone, rungs, half, margin, part, acted })
     }
 
     /// What a replica carries is learned anew: the replicas of the minutes behind stay as many.
@@ -153,29 +152,41 @@ impl Bill {
 
     /// What is in force; `None` while nothing was entered.
     pub(super) fn settle(&self, way: &Way) -> Option<(Margin, f64)> {
-        let Place { rung, share } = self.place(way, self.pays(way))?;
+        let Place { rung, share } = self.place(way)?;
         let margin = Margin { headroom: rung.headroom, share, adds: self.adds(&self.rungs[0]) };
         Some((margin, rung.quantile))
     }
 
-    /// Who would have left fewer waiting.
-    fn pays(&self, way: &Way) -> Pays {
-        let fewer = self.margin.late() < FEWER * self.part.late();
-        if fewer || !way.yields { Pays::Margin } else { Pays::Part }
+    /// By what would have left fewer waiting.
+    fn place(&self, way: &Way) -> Option<Place> {
+        let (margin, part) = (self.by_margin(way)?, self.by_part(way)?);
+        Some(if way.yields { part.towards(margin, self.saves()) } else { margin })
     }
 
-    fn place(&self, way: &Way, pays: Pays) -> Option<Place> {
-        if self.alone.sum() <= 0.0 {
-            return None;
-        }
-        let most = if way.yields { self.spent.leaves() } else { 1.0 };
-        let (rung, share) = match pays {
-            Pays::Margin => (self.rung(way), most),
-            Pays::Part => (way.first(), most.min(self.part_within())),
-        };
-        // Where the forecast does not count, margin is what it is without one.
+    /// How much margin has to pay, 0..=1; nothing as long as nobody waited.
+    fn saves(&self) -> f64 {
+        let (all, none) = FEWER;
+        let left = share(self.margin.late(), self.part.late());
+        left.map_or(0.0, |left| ((none - left) / (none - all)).clamp(0.0, 1.0))
+    }
+
+    /// Margin and quantile give way, and where too much was added margin comes back with the part that does not
+    /// count.
+    fn by_margin(&self, way: &Way) -> Option<Place> {
+        let share = self.leaves(way)?;
+        let rung = self.rung(way);
         let headroom = way.first().towards(rung, share).headroom;
         Some(Place { rung: Rung { headroom, ..rung }, share })
+    }
+
+    /// A part of the forecast gives way.
+    fn by_part(&self, way: &Way) -> Option<Place> {
+        Some(Place { rung: way.first(), share: self.leaves(way)?.min(self.part_within()) })
+    }
+
+    /// How much of the forecast what was added leaves; `None` while nothing was entered.
+    fn leaves(&self, way: &Way) -> Option<f64> {
+        (self.alone.sum() > 0.0).then(|| if way.yields { self.spent.leaves() } else { 1.0 })
     }
 
     /// The first place on the way that keeps within the budget, between two rungs in a straight line,

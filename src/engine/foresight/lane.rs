@@ -12,6 +12,10 @@ use crate::engine::numeric::{replicas_ceil, share};
 /// A queue is served ever more slowly as it goes: one that is worth so little of a step is gone.
 const WAIT: f64 = 0.001;
 
+/// Steps that somebody waits for at most, where no more replicas may be than are asked for: clients give up, and a
+/// queue of hours would be asked for long after nobody stands in it.
+const PATIENCE: f64 = 10.0;
+
 /// What a step brought.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Step {
@@ -32,6 +36,12 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// The most that may wait.
+    fn patience(&self) -> f64 {
+        let (_, most) = self.bounds;
+        self.replica.map_or(f64::INFINITY, |replica| most * replica * PATIENCE)
+    }
+
     /// In whole replicas. What is asked of one that is there anyway costs nothing: a workload that needs a
     /// fifth of one most of the time pays for a whole.
     fn whole(&self, room: f64) -> f64 {
@@ -95,7 +105,7 @@ impl Lane {
         self.sum = self.sum.mul_add(kept.room, self.room);
         keep_newest(&mut self.asked, self.room, step.lag + 1);
         let ready = self.asked.iter().copied().fold(f64::INFINITY, f64::min);
-        self.queue = (self.queue + step.came - ready).max(0.0);
+        self.queue = (self.queue + step.came - ready).min(step.patience()).max(0.0);
         let late = if self.queue > WAIT * ready { step.came } else { 0.0 };
         self.late = self.late.mul_add(kept.late, late);
     }
@@ -193,6 +203,18 @@ mod tests {
         let late = lane.late();
         (0..30).for_each(|_| lane.enter(step(20.0, 3), ALL, ask));
         assert!((lane.late() - late).abs() < 1e-9 && (lane.room() - 20.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_queue_that_no_replica_may_serve_does_not_last_for_days() {
+        let ask = Ask { headroom: 1.0, forecast: 0.0, share: 1.0 };
+        let mut lane = Lane::EMPTY;
+        let few = |came| Step { replica: Some(10.0), bounds: (1.0, 2.0), ..step(came, 3) };
+        (0..300).for_each(|_| lane.enter(few(50.0), ALL, ask));
+        assert!((lane.room() - 20.0).abs() < 1e-9);
+        // Two hundred at most wait for twenty that are served, ten of which come.
+        (0..30).for_each(|_| lane.enter(few(10.0), ALL, ask));
+        assert!((lane.room() - 10.0).abs() < 1e-9);
     }
 
     #[test]
