@@ -15,7 +15,7 @@ import sys
 
 HERE = pathlib.Path(__file__).parent
 TIMERS = ["100s", "5m", "15m", "30m", "45m", "1h", "90m", "2h", "4h", "8h"]
-COSTS = ["30s", "45s", "1m", "2m", "5m", "15m", "30m", "1h", "2h"]
+COSTS = ["0s", "30s", "45s", "1m", "2m", "5m", "15m", "30m", "1h", "2h"]
 # So that one replica carries it: the question is when it sleeps, not how many there are.
 SCALES = {"dev-cluster": 0.2, "on-off": 0.3}
 

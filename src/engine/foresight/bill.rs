@@ -32,7 +32,7 @@ const DAY: Duration = Duration::from_hours(24);
 const TEN_DAYS: Duration = Duration::from_hours(240);
 /// Margin alone pays where it would have left no more than this share of those waiting that a part leaves; a part alone
 /// from the second on. Between them both, so that who has seen a little more does not decide otherwise.
-const FEWER: (f64, f64) = (0.65, 0.85);
+const FEWER: (f64, f64) = (0.8, 0.9);
 
 /// Where on the way: what a replica is used to, and how much of which forecast counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
