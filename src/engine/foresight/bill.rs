@@ -131,7 +131,7 @@ impl Bill {
         for (asked, rung) in rungs.iter_mut().zip(way.rungs) {
             *asked = ask(rung, 1.0)?;
         }
-        let half = ask(way.first(), 0.5)?;
+        let half = Ask { share: 0.5, ..rungs[0] };
         Some(Asks { alone, rungs, half, margin, part, acted })
     }
 
