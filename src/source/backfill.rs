@@ -53,7 +53,7 @@ const PARTIAL_MAX: u32 = 3;
 /// Stages in a row, after one that was too long, before a longer one is tried again.
 const CALM: u32 = 8;
 
-/// A value is read when its window has been over for this long: scrapes and remote writes come late.
+/// A minute is read when it has been over for this long: scrapes and remote writes come late.
 const LATE: Duration = Duration::from_secs(60);
 
 /// Minutes that were fetched.
@@ -176,6 +176,7 @@ impl Backfill {
         let datasource = datasource.map_err(|fault| Stop::Failed(Reason::Refused(fault)))?;
         self.prepare(&datasource).await?;
         let Some(stage) = self.cursor.stage(self.longest) else { return Ok(None) };
+        self.turn(&datasource, stage.1).await?;
         while let Some(query) = self.open_query() {
             let column = self.ask(&datasource, &query, stage).await?;
             self.columns.push(column);
@@ -197,10 +198,16 @@ impl Backfill {
             let now = datasource.clock().now();
             let found = prepared(datasource, (&self.target, &self.setup), now).await;
             let found = found.map_err(|stop| judged(datasource, stop))?;
-            self.cursor.end_by(now.minus(found.ahead + LATE));
+            self.cursor.end_by(now.minus(LATE));
             self.prepared = Some(found);
         }
         Ok(())
+    }
+
+    async fn turn(&mut self, datasource: &Datasource, ends: Timestamp) -> Result<(), Stop> {
+        let Some(prepared) = &mut self.prepared else { return Ok(()) };
+        let turned = prepared.turn(datasource, (&self.target, &self.setup), ends).await;
+        turned.map_err(|stop| judged(datasource, stop))
     }
 
     /// The first query of the stage that is not answered.
@@ -214,8 +221,7 @@ impl Backfill {
         query: &Query,
         stage: (Timestamp, Timestamp),
     ) -> Result<Column, Stop> {
-        let last = stage.1.minus(Minute::LENGTH);
-        let span = (stage.0.plus(query.ahead), last.plus(query.ahead));
+        let span = (stage.0.plus(Minute::LENGTH), stage.1);
         self.sent = self.sent.saturating_add(1);
         let answer = datasource.ask_past(&query.text, span, Minute::LENGTH).await;
         let answer = match answer {
@@ -242,8 +248,7 @@ impl Backfill {
             return Ok(unknown(query.what, stage));
         }
         self.partial = 0;
-        let asked = (query.what, query.ahead);
-        column(asked, &answer.data, stage).ok_or(Stop::Later(FaultKind::BadResponse))
+        column(query.what, &answer.data, stage).ok_or(Stop::Later(FaultKind::BadResponse))
     }
 
     fn unanswered(&mut self, datasource: &Datasource, kind: FaultKind) -> Stop {

@@ -67,6 +67,18 @@ pub fn rate_window(scrape_interval: Option<Duration>) -> Duration {
     at_least(RATE_MIN, 4, scrape_interval)
 }
 
+/// The range of a rate that says of a minute what a tick at its end counts
+/// ([`Freshness`](crate::engine::signals::Freshness)): its samples are a minute apart, or two scrapes where
+/// those take longer, and a scrape more is needed to find both. In whole seconds. Where the time between
+/// scrapes is unknown, one in which most find two samples.
+#[must_use]
+pub fn minute_window(scrape_interval: Option<Duration>) -> Duration {
+    let Some(interval) = scrape_interval else { return RATE_MIN };
+    let counted = Duration::from_mins(1).max(interval.saturating_mul(2));
+    let whole = counted.saturating_add(interval).saturating_add(Duration::from_millis(500));
+    Duration::from_secs(whole.as_secs())
+}
+
 /// Whole minutes, so that scalers with nearly equal intervals ask the same query.
 fn at_least(least: Duration, scrapes: u32, interval: Option<Duration>) -> Duration {
     let wanted = interval.unwrap_or_default().saturating_mul(scrapes);

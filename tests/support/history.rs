@@ -21,6 +21,10 @@ pub(crate) const DAY: i64 = 86_400;
 /// Seconds between two scrapes.
 pub(crate) const SCRAPED: i64 = 30;
 
+/// The second of each interval that a scrape is at: the last one, so that what came between the scrapes of a
+/// minute is nearly what came in it. On the mark itself a window would hold one sample more than elsewhere.
+const PHASE: i64 = SCRAPED - 1;
+
 /// Samples to be remembered.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -51,10 +55,9 @@ impl Pod {
 
     /// The seconds of its scrapes.
     fn scrapes(&self) -> impl Iterator<Item = i64> + use<> {
-        let first = self.begins.div_euclid(SCRAPED) * SCRAPED;
+        let first = self.begins.div_euclid(SCRAPED) * SCRAPED + PHASE;
         let step = usize::try_from(SCRAPED).unwrap();
-        let begins = self.begins;
-        (first..self.ends).step_by(step).filter(move |at| *at >= begins)
+        (first..self.ends).step_by(step)
     }
 }
 

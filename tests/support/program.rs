@@ -128,6 +128,13 @@ impl Program {
         sinks
     }
 
+    /// Ends it as a kubelet would, and waits: what it knows is then stored.
+    pub(crate) fn end(mut self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
     /// The lines of the log so far.
     pub(crate) fn log(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()

@@ -86,11 +86,9 @@ impl Past {
         self.came[idx] + coming(last * 1000, at.max(last) * 1000)
     }
 
-    /// Requests per second in the minute that begins at `at`, and in so many seconds before and after it.
-    pub(crate) fn minute(&self, at: i64, around: i64) -> f64 {
-        let (from, until) = ((at - around).max(self.from), at + 60 + around);
-        let seconds = f64::from(u32::try_from(until - from).unwrap());
-        (self.came(until) - self.came(from)) / seconds
+    /// Requests per second in the minute that begins at `at`.
+    pub(crate) fn minute(&self, at: i64) -> f64 {
+        (self.came(at + 60) - self.came(at)) / 60.0
     }
 
     /// As a Prometheus has it that scraped the pods and kube-state-metrics.

@@ -37,7 +37,7 @@ impl<'a> Now<'a> {
             *feature = level - newest;
         }
         for (feature, lag) in shared[4..].iter_mut().zip(LAGS) {
-            *feature = past.back(lag).map_or(0.0, |value| value - newest);
+            *feature = past.along(lag).map_or(0.0, |value| value - newest);
         }
         let then = days_back.map(|back| past.around(back));
         Self { past, days_back, then, usual, shared, unrest: past.unrest() }

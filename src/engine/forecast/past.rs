@@ -139,6 +139,20 @@ impl Past {
         if steps < RECENT { self.lately(steps) } else { self.days.back(steps - self.begun()) }
     }
 
+    /// The same; within a gap, on the line between what is known on both sides of it.
+    pub(super) fn along(&self, steps: usize) -> Option<f32> {
+        self.back(steps).or_else(|| self.inside_gap(steps))
+    }
+
+    fn inside_gap(&self, steps: usize) -> Option<f32> {
+        let known = |back: usize| self.back(back).map(|value| (back, value));
+        let (newer, after) = (0..steps).rev().find_map(known).unwrap_or((0, self.newest));
+        let (older, before) = (steps + 1..RECENT).find_map(known)?;
+        #[expect(clippy::cast_precision_loss, reason = "at most a few thousand steps")]
+        let part = (steps - newer) as f32 / (older - newer) as f32;
+        Some(part.mul_add(before - after, after))
+    }
+
     /// The same for the recent steps.
     #[inline]
     fn lately(&self, steps: usize) -> Option<f32> {

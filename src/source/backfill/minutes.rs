@@ -1,7 +1,5 @@
 //! Answers to minutes. Pure: what a query did not say at an instant is unknown there, never zero.
 
-use std::time::Duration;
-
 use crate::engine::arrived::Minute;
 use crate::engine::units::Timestamp;
 use crate::source::backfill::queries::What;
@@ -29,17 +27,13 @@ pub(super) fn unknown(what: What, stage: (Timestamp, Timestamp)) -> Column {
     Column { what, values: vec![None; count(stage)] }
 }
 
-/// The values of an answer; `None` if it is no range of values. Where it has two series at an instant,
+/// The values of an answer, each read at the end of its minute; `None` if it is no range of values. Where it has two series at an instant,
 /// neither is the value.
-pub(super) fn column(
-    (what, ahead): (What, Duration),
-    data: &Data,
-    stage: (Timestamp, Timestamp),
-) -> Option<Column> {
+pub(super) fn column(what: What, data: &Data, stage: (Timestamp, Timestamp)) -> Option<Column> {
     let Data::Matrix(rows) = data else { return None };
     let mut column = unknown(what, stage);
     let mut said = vec![false; column.values.len()];
-    let begins = stage.0.plus(ahead);
+    let begins = stage.0.plus(Minute::LENGTH);
     for sample in rows.iter().flat_map(|row| row.series.samples()) {
         let Some(idx) = minute(begins, sample.at).filter(|idx| *idx < said.len()) else { continue };
         let usable = (0.0..=VALUE_MAX).contains(&sample.value) && !said[idx];
@@ -127,8 +121,6 @@ impl Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::{Column, column, minutes};
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
@@ -154,18 +146,17 @@ mod tests {
     fn an_answer_is_read_on_the_grid_of_minutes_and_nowhere_else() {
         let read = |series: &[&[(i64, f64)]], expected: [Option<f64>; 3]| {
             let data = Data::Matrix(series.iter().map(|samples| row(samples)).collect());
-            let asked = (What::Output, Duration::from_secs(120));
-            let read = column(asked, &data, stage()).unwrap();
+            let read = column(What::Output, &data, stage()).unwrap();
             assert_eq!(read.values, expected, "{series:?}");
         };
         read(&[], [None; 3]);
-        read(&[&[(120, 1.0), (180, 0.0), (240, 3.0)]], [Some(1.0), Some(0.0), Some(3.0)]);
-        read(&[&[(120, 1.0), (240, 3.0)]], [Some(1.0), None, Some(3.0)]);
-        read(&[&[(60, 9.0), (121, 9.0), (300, 9.0)]], [None; 3]);
-        read(&[&[(120, -1.0), (180, 1e13), (240, 1.0)]], [None, None, Some(1.0)]);
-        let two: [&[(i64, f64)]; 2] = [&[(120, 1.0), (180, 2.0)], &[(180, 2.0), (240, 3.0)]];
+        read(&[&[(60, 1.0), (120, 0.0), (180, 3.0)]], [Some(1.0), Some(0.0), Some(3.0)]);
+        read(&[&[(60, 1.0), (180, 3.0)]], [Some(1.0), None, Some(3.0)]);
+        read(&[&[(0, 9.0), (61, 9.0), (240, 9.0)]], [None; 3]);
+        read(&[&[(60, -1.0), (120, 1e13), (180, 1.0)]], [None, None, Some(1.0)]);
+        let two: [&[(i64, f64)]; 2] = [&[(60, 1.0), (120, 2.0)], &[(120, 2.0), (180, 3.0)]];
         read(&two, [Some(1.0), None, Some(3.0)]);
-        assert_eq!(column((What::Output, Duration::ZERO), &Data::Scalar(1.0), stage()), None);
+        assert_eq!(column(What::Output, &Data::Scalar(1.0), stage()), None);
     }
 
     /// The second of three minutes, of which this is known.

@@ -1,5 +1,5 @@
-//! What has to be known before the past can be asked for: the workload's name, the time between two
-//! scrapes, and the user's own queries as they may be sent.
+//! What has to be known before the past can be asked for: the workload's name, the user's own queries as
+//! they may be sent, and, of each stage, the time between two scrapes.
 
 use std::time::Duration;
 
@@ -19,13 +19,17 @@ use crate::spec::{Engine, SourceRef, Target, WorkloadRef};
 /// Two scrapes fall into it, and one may fail, up to an interval of 200 s.
 const LOOKED_BACK: Duration = Duration::from_secs(600);
 
-/// The queries, and how long after a minute began its last value can be read.
+/// What is known of the workload, and what to ask.
 #[derive(Debug)]
 pub(super) struct Prepared {
+    workload: WorkloadRef,
+    questions: Questions,
+    /// Whether its gateway may be asked.
+    gateway: bool,
+    /// The time between two scrapes at the end of the stage, or when there last were pods; and that end.
+    scraped: (Option<Duration>, Option<Timestamp>),
     /// At least one.
     pub(super) queries: Vec<Query>,
-    /// The longest of their leads.
-    pub(super) ahead: Duration,
 }
 
 /// Finds out what to ask for `target`, as of `now`.
@@ -42,14 +46,41 @@ pub(super) async fn prepared(
     let asking = Asking { datasource, at: now, target, workload: &guess };
     let workload = workload(asking).await?;
     let asking = Asking { workload: &workload, ..asking };
-    let window = plan::rate_window(interval(asking).await?);
-    let subject = Subject { target, workload: &workload, window };
     let preset = target.gateway.filter(|_| target.activation_endpoints.is_empty());
-    let may = preset.is_some_and(|of| gateway::refused(asking, asked(of)).is_none());
-    let queries = queries(&subject, setup, &questions, may);
-    match queries.iter().map(|query| query.ahead).max() {
-        Some(ahead) => Ok(Prepared { queries, ahead }),
-        None => Err(Stop::Failed(why_nothing(setup, &questions))),
+    let gateway = preset.is_some_and(|of| gateway::refused(asking, asked(of)).is_none());
+    let queries = Vec::new();
+    let mut prepared = Prepared { workload, questions, gateway, scraped: (None, None), queries };
+    prepared.write(target, setup);
+    if prepared.queries.is_empty() {
+        return Err(Stop::Failed(why_nothing(setup, &prepared.questions)));
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Turns to the stage that ends at `ends`: pods may have been scraped at another interval then.
+    ///
+    /// # Errors
+    /// For now where the datasource did not answer.
+    pub(super) async fn turn(
+        &mut self,
+        datasource: &Datasource,
+        (target, setup): (&Target, &Setup),
+        ends: Timestamp,
+    ) -> Result<(), Stop> {
+        let (before, at) = self.scraped;
+        if at != Some(ends) {
+            let asking = Asking { datasource, at: ends, target, workload: &self.workload };
+            self.scraped = (interval(asking).await?.or(before), Some(ends));
+            self.write(target, setup);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, target: &Target, setup: &Setup) {
+        let window = plan::minute_window(self.scraped.0);
+        let subject = Subject { target, workload: &self.workload, window };
+        self.queries = queries(&subject, setup, &self.questions, self.gateway);
     }
 }
 
@@ -81,7 +112,7 @@ async fn workload(asking: Asking<'_>) -> Result<WorkloadRef, Stop> {
     Ok(facts.scaled.unwrap_or_else(|| asking.workload.clone()))
 }
 
-/// The time between two scrapes, as the workload's pods show it now; `None` while there are none.
+/// The time between two scrapes, as the workload's pods show it; `None` where there are none.
 async fn interval(asking: Asking<'_>) -> Result<Option<Duration>, Stop> {
     let Asking { target, workload, .. } = asking;
     let (role, select): (_, Select) = match (target.engine, &target.source) {

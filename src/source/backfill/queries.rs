@@ -5,13 +5,13 @@
 //! truth that several series repeat counts once; a counter that an engine creates with its first
 //! request is zero beside the engine's other families, and absent otherwise.
 //!
-//! A minute `m .. m + 60 s` is asked for at whole minutes. A rate over a window is centred on it: over
-//! 120 s, it is read at `m + 120 s` with `offset 30s` and covers `m - 30 s .. m + 90 s`. The user's own
-//! queries, which say what they want to look at, are read at `m + 60 s`.
+//! A minute `m .. m + 60 s` is what was to be read at its end, as a tick reads it: the samples in the
+//! window of a rate lie as far apart as those that a tick counts between. A window in which they lie
+//! further apart would give smoother minutes than those to come, and a forecast that learned them takes
+//! the chance of one minute for the beginning of a rise.
 
 use std::time::Duration;
 
-use crate::engine::arrived::Minute;
 use crate::engine::observation::{Combine, Role};
 use crate::engine::setup::{Family as Kind, GpuTargets, OwnRole, PowerTarget, Setup};
 use crate::source::parts::own::Questions;
@@ -63,8 +63,6 @@ pub(super) struct Query {
     pub(super) what: What,
     /// Its text.
     pub(super) text: String,
-    /// A minute's value is that at its beginning and this; whole minutes.
-    pub(super) ahead: Duration,
 }
 
 /// Whose arrivals, and over which windows.
@@ -74,26 +72,13 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a Target,
     /// The workload.
     pub(super) workload: &'a WorkloadRef,
-    /// The window of rates: whole minutes.
+    /// The window of rates: whole seconds.
     pub(super) window: Duration,
 }
 
 impl Subject<'_> {
-    /// From the beginning of a minute to when its window is over, and on to a whole minute.
-    pub(super) fn ahead(&self) -> Duration {
-        let over = Minute::LENGTH / 2 + self.window / 2;
-        Duration::from_secs(over.as_secs().div_ceil(60) * 60)
-    }
-
-    /// `[120s] offset 30s`: the window, such that it is centred on the minute.
     fn range(&self) -> String {
-        format!("[{}s]{}", self.window.as_secs(), self.offset())
-    }
-
-    /// From the end of the window to the instant that is asked for.
-    fn offset(&self) -> String {
-        let late = self.ahead().saturating_sub(Minute::LENGTH / 2 + self.window / 2);
-        if late.is_zero() { String::new() } else { format!(" offset {}s", late.as_secs()) }
+        format!("[{}s]", self.window.as_secs())
     }
 
     fn scopes<'a>(&'a self, preset: &'a Preset) -> [Scope<'a>; 2] {
@@ -125,7 +110,7 @@ fn of_engine(subject: &Subject<'_>, gateway: bool) -> Vec<Query> {
     let Subject { target, .. } = *subject;
     let mut found = Vec::new();
     let mut add = |what, text: Option<String>| {
-        found.extend(text.map(|text| Query { what, text, ahead: subject.ahead() }));
+        found.extend(text.map(|text| Query { what, text }));
     };
     if gateway {
         add(What::Gateway, at_gateway(subject));
@@ -143,14 +128,19 @@ fn of_engine(subject: &Subject<'_>, gateway: bool) -> Vec<Query> {
     found
 }
 
-/// Arrivals at a gateway: the first family that is there.
+/// Arrivals at a gateway: the first family that is there. It may be scraped less often than the pods.
 fn at_gateway(subject: &Subject<'_>) -> Option<String> {
-    let range = subject.range();
+    let wide = plan::minute_window(None);
+    let windows = [subject.window, wide.max(subject.window)];
+    let windows = if windows[0] == windows[1] { &windows[..1] } else { &windows[..] };
+    let rate = |series: String| {
+        windows.iter().map(move |window| format!("sum(rate({series}[{}s]))", window.as_secs()))
+    };
     let ways = asked(subject.target.gateway?).iter().filter(|way| way.fits(subject.target));
     let names = ways.flat_map(|way| way.arrivals.iter().map(move |name| (way, *name)));
     let sums: Vec<String> = names
         .flat_map(|(way, name)| plan::gateway_series(subject.target, way, &[name]))
-        .map(|series| format!("sum(rate({series}{range}))"))
+        .flat_map(rate)
         .collect();
     (!sums.is_empty()).then(|| sums.join(" or "))
 }
@@ -171,7 +161,7 @@ fn counted(subject: &Subject<'_>, roles: &[Role]) -> Option<String> {
             .collect();
         let sum = format!("sum({})", pods.join(" or "));
         match families.iter().any(|family| family.lazy) {
-            true => format!("{sum} or {}", zero(subject, &scope, &families)),
+            true => format!("{sum} or {}", zero(&scope, &families)),
             false => sum,
         }
     });
@@ -179,16 +169,13 @@ fn counted(subject: &Subject<'_>, roles: &[Role]) -> Option<String> {
 }
 
 /// Zero, where the engine shows life and none of `families`.
-fn zero(subject: &Subject<'_>, scope: &Scope<'_>, families: &[&Family]) -> String {
+fn zero(scope: &Scope<'_>, families: &[&Family]) -> String {
     let alive = self::families(scope.preset, &SIGNS_OF_LIFE);
     let names: Vec<&str> = alive.iter().flat_map(|family| family.names).copied().collect();
-    let offset = subject.offset();
-    let own: Vec<String> = families
-        .iter()
-        .map(|family| format!("{}{offset}", scope.engine(family.names, family.labels)))
-        .collect();
+    let own: Vec<String> =
+        families.iter().map(|family| scope.engine(family.names, family.labels)).collect();
     let alive = scope.engine(&names, &[]);
-    format!("0 * count({alive}{offset}) unless count({})", own.join(" or "))
+    format!("0 * count({alive}) unless count({})", own.join(" or "))
 }
 
 fn of_gpus(subject: &Subject<'_>, targets: &GpuTargets) -> Vec<Query> {
@@ -205,11 +192,7 @@ fn of_gpus(subject: &Subject<'_>, targets: &GpuTargets) -> Vec<Query> {
             PowerTarget::OfLimit(at) => quotient(Role::GpuPower, Role::GpuPowerLimit, at.get()),
         }),
     ];
-    let query = |(text, target)| Query {
-        what: What::Demand { target, per_replica: false },
-        text,
-        ahead: subject.ahead(),
-    };
+    let query = |(text, target)| Query { what: What::Demand { target, per_replica: false }, text };
     asked.into_iter().flatten().map(query).collect()
 }
 
@@ -280,13 +263,13 @@ fn of_signals(subject: &Subject<'_>, setup: &Setup, questions: &Questions) -> Ve
         .filter_map(|(signal, question)| {
             let what = What::Demand { target: signal.target, per_replica: !signal.total };
             let text = question.admitted.as_ref().ok()?.query.clone();
-            Some(Query { what, text, ahead: Minute::LENGTH })
+            Some(Query { what, text })
         })
         .collect();
     let means = |query: &Query| matches!(query.what, What::Demand { per_replica: true, .. });
     if found.iter().any(means) {
         let text = plan::ready(subject.target, subject.workload);
-        found.push(Query { what: What::Ready, text, ahead: Minute::LENGTH });
+        found.push(Query { what: What::Ready, text });
     }
     found
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use promql_parser::parser::parse;
 
-use super::{Style, candidates, facts, gateway, gpus, latency, pod_pattern, pods, rate_window};
+use super::{
+    Style, candidates, facts, gateway, gpus, latency, minute_window, pod_pattern, pods, rate_window,
+};
 use super::{up, window};
 use crate::engine::observation::Latency;
 use crate::source::preset::{asked, preset};
@@ -276,4 +278,9 @@ fn windows_follow_slow_scrapes_in_whole_minutes() {
         assert_eq!(rate_window(interval), Duration::from_secs(rate), "{interval:?}");
     }
     assert_eq!(window(Some(Duration::from_millis(31_500))), Duration::from_secs(180));
+    for (interval, expected) in [(1_000, 61), (15_004, 75), (30_000, 90), (60_000, 180)] {
+        let interval = Duration::from_millis(interval);
+        assert_eq!(minute_window(Some(interval)), Duration::from_secs(expected), "{interval:?}");
+    }
+    assert_eq!(minute_window(None), Duration::from_secs(120));
 }
