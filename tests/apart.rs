@@ -1,6 +1,6 @@
 //! Two processes that began on different days, over a week of a real service: one has lived through all of
-//! it, the other begins on the fourth day from what a datasource remembers, where a minute is spread over
-//! two. The real engine decides for both, minute by minute.
+//! it, the other begins on the fourth day from what a datasource remembers, where a quarter of a minute
+//! shows in the one before. The real engine decides for both, minute by minute.
 //!
 //! Promised (DESIGN, "more than one"): at most one replica apart in at most one tick of a thousand, never in
 //! opposite directions. And once their histories hold the same minutes, they foresee the same to the bit.
@@ -140,12 +140,13 @@ impl Process {
     }
 }
 
-/// What each minute holds, and the same of which a part shows a minute earlier or later.
-fn minutes(week: &[(Timestamp, f64)], spread: bool) -> Vec<Minute> {
+/// What each minute holds as ticks count it, and as a datasource says it of pods that are scraped every 30 s:
+/// ticks count up to the instant at which the last of them was read, a rate for each pod up to its own.
+fn minutes(week: &[(Timestamp, f64)], remembered: bool) -> Vec<Minute> {
     let rate = |idx: usize| week[idx.min(week.len() - 1)].1;
     let minute = |idx: usize| {
-        let beside = rate(idx.saturating_sub(1)).midpoint(rate(idx + 1));
-        let requests = if spread { rate(idx).midpoint(beside) } else { rate(idx) };
+        let next: f64 = if remembered { 0.25 } else { 0.0 };
+        let requests = (1.0 - next).mul_add(rate(idx), next * rate(idx + 1));
         Minute { requests: Some(requests), ..Minute::unknown(week[idx].0) }
     };
     (0..week.len()).map(minute).collect()
@@ -168,8 +169,8 @@ fn lives(week: &[(Timestamp, f64)], history: i64, renew: bool) -> Vec<Said> {
     // In the afternoon of the first day before which there is more than its history.
     let begins = (first + history + 1) * DAY_MS + 14 * 60 * MINUTE_MS;
     let begin = week.iter().position(|(at, _)| at.unix_ms() >= begins).unwrap();
-    let [mut old, mut new] = [false, true].map(|spread| {
-        let minutes = minutes(&week[..begin], spread);
+    let [mut old, mut new] = [false, true].map(|remembered| {
+        let minutes = minutes(&week[..begin], remembered);
         Process { memory: Memory::default(), minutes }
     });
     old.learn(&setup, first * DAY_MS);

@@ -251,6 +251,29 @@ async fn gpus_signals_and_counters_that_come_late_are_known_as_the_ticks_know_th
     phases(&tgi, |minute| minute.work, (0.0, 100.0));
 }
 
+/// A forecast that learned smoother minutes than those to come takes the chance of one for a rise.
+#[tokio::test]
+async fn a_minute_is_what_came_in_it_and_not_what_came_around_it() {
+    let until = now().div_euclid(60) * 60;
+    let (from, burst) = (until - 3600, until - 1800);
+    let rate = |at: i64| if (burst..burst + 60).contains(&at) { 40.0 } else { 20.0 };
+    let mut history = History::default();
+    let pod = Pod::new("llm", "chat-7d9f6b5c4-aaaaa", from - 600, until);
+    history.vllm(&pod, &load(&rate, &[NEW]));
+    let Some(prometheus) = history.remembered().await else { return };
+    let clock = Clock::system();
+    let sources = sources(config(&prometheus), clock.clone());
+    let spec = spec(&[("engine", "vllm"), ("model", "m")]);
+    let minutes = all(&mut backfill(&sources, &spec, (from, until)), &clock).await;
+    assert!(minutes.len() >= 55);
+    for minute in minutes {
+        let expected = rate(minute.at.unix_ms() / 1000);
+        // A scrape is a second before the end of a minute.
+        let near = |found: f64| (found / expected - 1.0).abs() < 0.03;
+        assert!(minute.requests.is_some_and(near), "{minute:?}, not {expected}");
+    }
+}
+
 /// Bytes of all answers to range queries, as they went over the wire, and their number.
 async fn sent(prometheus: &Prometheus) -> (f64, f64) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

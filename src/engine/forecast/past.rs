@@ -248,3 +248,29 @@ impl Past {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Past, RECENT};
+
+    fn check(values: &[Option<f32>], back: usize, expected: Option<f32>) {
+        let mut past = Past::new(1440);
+        values.iter().for_each(|value| past.push(*value));
+        assert_eq!(past.along(back), expected, "{values:?}, {back} back");
+    }
+
+    #[test]
+    fn within_a_gap_lies_a_line_and_beyond_what_is_known_nothing() {
+        let gap = [Some(4.0), None, None, None, Some(8.0)];
+        let line = [8.0, 7.0, 6.0, 5.0, 4.0];
+        for (back, expected) in line.into_iter().enumerate() {
+            check(&gap, back, Some(expected));
+        }
+        check(&gap, 5, None);
+        // Before the newest value, what it was says nothing of the steps since.
+        check(&[Some(4.0), Some(8.0), None, None], 1, Some(8.0));
+        let mut long = vec![None; RECENT];
+        long.push(Some(8.0));
+        check(&[&[Some(4.0)][..], &long].concat(), 60, None);
+    }
+}
