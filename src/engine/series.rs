@@ -140,11 +140,12 @@ impl Series {
     /// How much a counter grew per second from the first to the last sample at or after `from`.
     ///
     /// A reset counts from zero (never negative, never a burst); a spike that the next sample takes
-    /// back and an unconfirmed jump of the newest sample do not count. `None` with fewer than two
-    /// samples.
+    /// back and an unconfirmed jump of the newest sample do not count; what was before `from` tells what is
+    /// a jump. `None` with fewer than two samples.
     #[must_use]
     pub fn rate(&self, from: Timestamp) -> Option<f64> {
-        let steady = Self { samples: self.since(from).copied().collect() }.without_jumps();
+        let mut steady = self.without_jumps();
+        steady.samples.retain(|sample| sample.at >= from);
         let (first, last) = (steady.samples.first()?, steady.samples.last()?);
         let span = last.at.since(first.at).as_secs_f64();
         let grown: f64 = steady.pairs().map(|(before, after)| growth(before, after)).sum();
@@ -156,10 +157,8 @@ impl Series {
     /// where no two samples enclose any of it.
     #[must_use]
     pub fn grown(&self, from: Timestamp, until: Timestamp) -> Option<(f64, Duration)> {
-        let before = self.samples.partition_point(|sample| sample.at < from).saturating_sub(1);
-        let steady = Self { samples: self.samples.iter().skip(before).copied().collect() };
         let (mut grown, mut covered) = (0.0, Duration::ZERO);
-        for (first, second) in steady.without_jumps().pairs() {
+        for (first, second) in self.without_jumps().pairs() {
             let inside = second.at.min(until).since(first.at.max(from));
             let part = inside.as_secs_f64() / second.at.since(first.at).as_secs_f64();
             grown += growth(first, second) * part;
@@ -262,6 +261,18 @@ mod tests {
         check_rate(&[0.0, 15.0, 1e12, 45.0], Some(1.0));
         check_rate(&[0.0, 15.0, 150_000.0, 300_000.0], Some(300_000.0 / 45.0));
         check_rate(&[0.0, 1e12], None);
+    }
+
+    #[test]
+    fn a_fast_counter_of_few_samples_has_a_rate_where_more_are_remembered() {
+        // 10 000 tokens per second, scraped every 30 s: a window of 75 s holds two samples half of the time.
+        let at = |idx: i32| Timestamp::from_unix_ms(i64::from(idx) * 30_000);
+        let samples = (0..5).map(|idx| Sample { at: at(idx), value: f64::from(idx) * 300_000.0 });
+        let series = Series::new(samples.collect());
+        assert_eq!(series.rate(at(3)), Some(10_000.0));
+        assert_eq!(series.grown(at(3), at(4)), Some((300_000.0, Duration::from_secs(30))));
+        let two = Series { samples: series.samples[..2].to_vec() };
+        assert_eq!(two.rate(at(0)), None, "nothing says that it is no mistake");
     }
 
     #[test]

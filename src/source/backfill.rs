@@ -12,6 +12,7 @@ mod cursor;
 mod reason;
 
 mod queries;
+mod scrapes;
 
 mod minutes;
 mod prepare;
@@ -33,6 +34,7 @@ use self::minutes::{Column, column, minutes, unknown};
 use self::prepare::{Prepared, prepared};
 use self::queries::Query;
 use self::reason::{Stop, is_final, is_of_length};
+use self::scrapes::Scrapes;
 
 pub use self::cursor::{Cursor, Progress};
 pub use self::reason::Reason;
@@ -47,8 +49,9 @@ const STAGE_MIN: Duration = Duration::from_secs(3_600);
 /// Longest wait between two attempts: short beside the days to fetch, long for a server in need.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// How often an answer that is partial is asked for anew before its minutes are given up.
-const PARTIAL_MAX: u32 = 3;
+/// Partial answers in all before the minutes of the next ones are given up: with the pauses between them a
+/// quarter of an hour, in which a store starts again. One that is gone for good costs that once.
+const PARTIAL_MAX: u32 = 10;
 
 /// Stages in a row, after one that was too long, before a longer one is tried again.
 const CALM: u32 = 8;
@@ -176,7 +179,8 @@ impl Backfill {
         let datasource = datasource.map_err(|fault| Stop::Failed(Reason::Refused(fault)))?;
         self.prepare(&datasource).await?;
         let Some(stage) = self.cursor.stage(self.longest) else { return Ok(None) };
-        self.turn(&datasource, stage.1).await?;
+        self.look(&datasource).await?;
+        self.turn(stage);
         while let Some(query) = self.open_query() {
             let column = self.ask(&datasource, &query, stage).await?;
             self.columns.push(column);
@@ -204,10 +208,32 @@ impl Backfill {
         Ok(())
     }
 
-    async fn turn(&mut self, datasource: &Datasource, ends: Timestamp) -> Result<(), Stop> {
+    /// Looks once how often pods were scraped. A server that is there and will not say is not asked again:
+    /// what it says of the rest is only read over a longer range.
+    async fn look(&mut self, datasource: &Datasource) -> Result<(), Stop> {
         let Some(prepared) = &mut self.prepared else { return Ok(()) };
-        let turned = prepared.turn(datasource, (&self.target, &self.setup), ends).await;
-        turned.map_err(|stop| judged(datasource, stop))
+        let Some(query) = prepared.unlooked(&self.target) else { return Ok(()) };
+        let (span, step) = scrapes::span(self.cursor.from(), self.cursor.until());
+        self.sent = self.sent.saturating_add(1);
+        let found = match datasource.ask_past(&query, span, step).await {
+            Ok(answer) => Scrapes::read(&answer.data),
+            Err(unanswered) if is_of_length(unanswered.kind) || is_final(unanswered.kind) => {
+                Scrapes::default()
+            }
+            Err(unanswered) => {
+                self.fault = Some(unanswered.kind);
+                return Err(Stop::Later(unanswered.kind));
+            }
+        };
+        prepared.looked(found);
+        self.failures = 0;
+        Ok(())
+    }
+
+    fn turn(&mut self, stage: (Timestamp, Timestamp)) {
+        if let Some(prepared) = self.prepared.as_mut().filter(|_| self.columns.is_empty()) {
+            prepared.turn((&self.target, &self.setup), stage);
+        }
     }
 
     /// The first query of the stage that is not answered.
@@ -239,15 +265,13 @@ impl Backfill {
         stage: (Timestamp, Timestamp),
     ) -> Result<Column, Stop> {
         if answer.partial {
-            self.partial += 1;
+            self.partial = self.partial.saturating_add(1);
             if self.partial < PARTIAL_MAX {
                 return Err(Stop::Later(FaultKind::Partial));
             }
-            // A store that is gone for good: less than there was must not pass for all of it.
-            self.partial = 0;
+            // Less than there was must not pass for all of it.
             return Ok(unknown(query.what, stage));
         }
-        self.partial = 0;
         column(query.what, &answer.data, stage).ok_or(Stop::Later(FaultKind::BadResponse))
     }
 

@@ -53,6 +53,17 @@ async fn told_by(reply: Reply) -> Told {
     backfill(&sources, &signal(), (FROM, FROM + DAY)).next_chunk().await
 }
 
+/// The same of an engine, which is first asked how often its pods were scraped.
+async fn engine_waits(reply: Reply, expected: FaultKind) {
+    let said = format!("{reply:?}");
+    let server = Server::start(move |_| reply.clone()).await;
+    let sources = sources(DatasourceConfig::at(server.url()), clock());
+    let vllm = spec(&[("engine", "vllm"), ("workload", "deployment/chat")]);
+    let told = backfill(&sources, &vllm, (FROM, FROM + DAY)).next_chunk().await;
+    let Told::Waiting { kind, progress, .. } = told else { panic!("{said}: {told:?}") };
+    assert_eq!((kind, progress.queries, progress.days_done), (expected, 1, 0.0), "{said}");
+}
+
 async fn waits(reply: Reply, expected: FaultKind) {
     let said = format!("{reply:?}");
     let Told::Waiting { kind, pause, progress } = told_by(reply).await else { panic!("{said}") };
@@ -71,6 +82,7 @@ async fn fails(reply: Reply, expected: &str) {
 async fn what_may_pass_is_waited_for_and_a_refusal_is_final() {
     waits(Reply::status(503), FaultKind::Overloaded).await;
     waits(Reply::status(500), FaultKind::ServerError).await;
+    engine_waits(Reply::status(503), FaultKind::Overloaded).await;
     waits(Reply::status(403), FaultKind::Forbidden).await;
     // A proxy says so as well, while what is behind it is being started.
     waits(Reply::status(404), FaultKind::NotFound).await;
@@ -152,11 +164,35 @@ async fn a_server_for_which_a_day_is_too_much_is_asked_for_less() {
 }
 
 #[tokio::test]
+async fn how_often_pods_were_scraped_is_looked_up_once_and_not_insisted_upon() {
+    let forty = |request: &Request| envelope(&eights(request).replace("\"8\"", "\"40\""), "");
+    let cannot = |_: &Request| Reply::Answer(422, Vec::new(), r#"{"status":"error"}"#.into());
+    let rows: [(fn(&Request) -> Reply, &str); 2] = [(forty, "[75s]"), (cannot, "[120s]")];
+    for (look, range) in rows {
+        let server = Server::start(move |request| {
+            let looks = request.form["query"].contains("count_over_time");
+            if looks { look(request) } else { envelope(&eights(request), "") }
+        })
+        .await;
+        let clock = clock();
+        let sources = sources(DatasourceConfig::at(server.url()), clock.clone());
+        let vllm = spec(&[("engine", "vllm"), ("workload", "deployment/chat")]);
+        let mut backfill = backfill(&sources, &vllm, (FROM, FROM + 2 * DAY));
+        complete(&all(&mut backfill, &clock).await, (FROM, FROM + 2 * DAY));
+        let requests = server.requests();
+        let queries: Vec<&str> = requests.iter().map(|it| it.form["query"].as_str()).collect();
+        assert!(queries[0].contains("count_over_time"), "{queries:?}");
+        assert!(queries[1..].iter().all(|query| query.contains(range)), "{queries:?}");
+        assert_eq!(backfill.progress().queries, 1 + 2 * 5);
+    }
+}
+
+#[tokio::test]
 async fn a_day_of_which_the_server_lacks_a_part_is_a_gap() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let server = Server::start(move |request| {
-        let partial = counted.fetch_add(1, Ordering::Relaxed) < 3;
+        let partial = counted.fetch_add(1, Ordering::Relaxed) < 10;
         let more = if partial { r#","warnings":["a store is gone"]"# } else { "" };
         envelope(&eights(request), more)
     })
@@ -165,7 +201,7 @@ async fn a_day_of_which_the_server_lacks_a_part_is_a_gap() {
     let sources = sources(DatasourceConfig::at(server.url()), clock.clone());
     let mut backfill = backfill(&sources, &signal(), (FROM, FROM + 2 * DAY));
     let newest = chunk(&mut backfill, &clock).await.unwrap();
-    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert_eq!(asked.load(Ordering::Relaxed), 10);
     assert!(newest.minutes.iter().all(|minute| minute.replicas.is_none()));
     assert_eq!(newest.progress.fault, Some(FaultKind::Partial));
     let oldest = chunk(&mut backfill, &clock).await.unwrap();

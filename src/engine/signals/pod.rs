@@ -77,6 +77,8 @@ pub struct PodReading {
     pub rates: BTreeMap<Role, f64>,
     /// Counters with a single sample: the pod is new, and its rate will be known with the next scrape.
     pub young: BTreeSet<Role>,
+    /// Counters that are shown and have no rate, those included.
+    pub unrated: BTreeSet<Role>,
     /// The newest trustworthy sample of a gauge of the engine or GPU.
     pub newest: Option<Timestamp>,
     /// The oldest trustworthy sample of such a gauge.
@@ -138,7 +140,11 @@ impl PodReading {
                 if trusted.iter().all(|series| series.samples().len() == 1) {
                     reading.young.insert(*role);
                 }
-                insert(&mut reading.rates, *role, rate(found.combine, &trusted, fresh));
+                let rate = rate(found.combine, &trusted, fresh);
+                if rate.is_none() {
+                    reading.unrated.insert(*role);
+                }
+                insert(&mut reading.rates, *role, rate);
                 continue;
             }
             if fresh.tells(*role) {

@@ -103,7 +103,8 @@ impl Progress {
     }
 }
 
-fn floor(at: Timestamp, unit: Duration) -> Timestamp {
+/// The last whole `unit` since the epoch.
+pub(super) fn floor(at: Timestamp, unit: Duration) -> Timestamp {
     let unit = i64::try_from(unit.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_unix_ms(at.unix_ms().div_euclid(unit).saturating_mul(unit))
 }

@@ -1,12 +1,16 @@
 //! Answers to minutes. Pure: what a query did not say at an instant is unknown there, never zero.
 
 use crate::engine::arrived::Minute;
+use crate::engine::numeric::share;
 use crate::engine::units::Timestamp;
 use crate::source::backfill::queries::What;
 use crate::source::prometheus::answer::Data;
 
 /// Above this a number is a mistake, whatever it counts per second.
 const VALUE_MAX: f64 = 1e12;
+
+/// Minutes before and after one whose requests tell how large those of it were.
+const AROUND: usize = 10;
 
 /// The values of one query, one per minute of a stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,12 +57,35 @@ fn minute(begins: Timestamp, at: Timestamp) -> Option<usize> {
 /// The minutes of a stage, oldest first.
 pub(super) fn minutes(stage: (Timestamp, Timestamp), columns: &[Column]) -> Vec<Minute> {
     let length = Minute::LENGTH;
-    (0..count(stage))
+    let mut minutes: Vec<Minute> = (0..count(stage))
         .map(|idx| {
             let after = length.saturating_mul(u32::try_from(idx).unwrap_or(u32::MAX));
             Row { idx, columns }.minute(stage.0.plus(after))
         })
-        .collect()
+        .collect();
+    size(&mut minutes);
+    minutes
+}
+
+/// Turns tokens as they were generated into the work of the requests that came, as ticks count it: by the
+/// mean size around each minute. A reply of minutes would else smooth the minutes that it lasted, and what an
+/// overloaded fleet could generate would pass for what was asked of it.
+fn size(minutes: &mut [Minute]) {
+    let known = |minute: &Minute| minute.requests.zip(minute.work);
+    let sizes: Vec<Option<f64>> = (0..minutes.len())
+        .map(|idx| {
+            let around = idx.saturating_sub(AROUND)..(idx + AROUND + 1).min(minutes.len());
+            let add = |(requests, work): (f64, f64), (more, done): (f64, f64)| {
+                (requests + more, work + done)
+            };
+            let (requests, work) = minutes[around].iter().filter_map(known).fold((0.0, 0.0), add);
+            share(work, requests)
+        })
+        .collect();
+    for (minute, size) in minutes.iter_mut().zip(sizes) {
+        let sized = known(minute).zip(size).map(|((requests, _), size)| requests * size);
+        minute.work = sized.or(minute.work);
+    }
 }
 
 /// One minute of all columns.
@@ -171,6 +198,23 @@ mod tests {
         assert_eq!(found, expected, "{known:?}");
         let other = (minutes[0].requests, minutes[2].work, minutes[2].replicas);
         assert_eq!(other, (None, None, None), "{known:?}");
+    }
+
+    #[test]
+    fn work_is_that_of_the_requests_that_came() {
+        // A burst of one minute, of which the replies take three.
+        let requests = [2.0, 2.0, 8.0, 2.0, 2.0, 0.0, 2.0].map(Some).to_vec();
+        let mut output = [200.0, 200.0, 400.0, 400.0, 400.0, 100.0, 100.0].map(Some).to_vec();
+        output[6] = None;
+        let of = |what, values: &[Option<f64>]| Column { what, values: values.to_vec() };
+        let columns = [of(What::Requests, &requests), of(What::Output, &output)];
+        let minutes = minutes((at(0), at(420)), &columns);
+        let found: Vec<_> = minutes.iter().map(|minute| minute.work).collect();
+        // 1700 tokens of 16 requests, and one of which no tokens are known.
+        let size = 1700.0 / 16.0;
+        let expected = requests.iter().map(|rate| rate.map(|rate| rate * size));
+        assert_eq!(found[..6], expected.collect::<Vec<_>>()[..6]);
+        assert_eq!(found[6], None);
     }
 
     #[test]

@@ -1,23 +1,20 @@
 //! What has to be known before the past can be asked for: the workload's name, the user's own queries as
-//! they may be sent, and, of each stage, the time between two scrapes.
+//! they may be sent, and how often pods were scraped.
 
 use std::time::Duration;
 
-use crate::engine::observation::{FaultKind, Role};
+use crate::engine::observation::FaultKind;
 use crate::engine::setup::{OwnRole, Setup};
 use crate::engine::units::Timestamp;
-use crate::source::backfill::queries::{Query, Subject, families, queries};
+use crate::source::backfill::queries::{Query, Subject, queries};
 use crate::source::backfill::reason::{Reason, Stop};
+use crate::source::backfill::scrapes::{self, Scrapes};
 use crate::source::parts::asking::{Asking, Notes};
 use crate::source::parts::own::Questions;
-use crate::source::parts::{engine, facts, gateway};
-use crate::source::plan::{self, Style};
-use crate::source::preset::{asked, preset};
+use crate::source::parts::{facts, gateway};
+use crate::source::preset::asked;
 use crate::source::prometheus::Datasource;
-use crate::spec::{Engine, SourceRef, Target, WorkloadRef};
-
-/// Two scrapes fall into it, and one may fail, up to an interval of 200 s.
-const LOOKED_BACK: Duration = Duration::from_secs(600);
+use crate::spec::{Target, WorkloadRef};
 
 /// What is known of the workload, and what to ask.
 #[derive(Debug)]
@@ -26,9 +23,8 @@ pub(super) struct Prepared {
     questions: Questions,
     /// Whether its gateway may be asked.
     gateway: bool,
-    /// The time between two scrapes at the end of the stage, or when there last were pods; and that end.
-    scraped: (Option<Duration>, Option<Timestamp>),
-    /// At least one.
+    scrapes: Option<Scrapes>,
+    /// Of the stage that it was turned to; at least one.
     pub(super) queries: Vec<Query>,
 }
 
@@ -49,8 +45,8 @@ pub(super) async fn prepared(
     let preset = target.gateway.filter(|_| target.activation_endpoints.is_empty());
     let gateway = preset.is_some_and(|of| gateway::refused(asking, asked(of)).is_none());
     let queries = Vec::new();
-    let mut prepared = Prepared { workload, questions, gateway, scraped: (None, None), queries };
-    prepared.write(target, setup);
+    let mut prepared = Prepared { workload, questions, gateway, scrapes: None, queries };
+    prepared.queries = prepared.written((target, setup), None);
     if prepared.queries.is_empty() {
         return Err(Stop::Failed(why_nothing(setup, &prepared.questions)));
     }
@@ -58,29 +54,26 @@ pub(super) async fn prepared(
 }
 
 impl Prepared {
-    /// Turns to the stage that ends at `ends`: pods may have been scraped at another interval then.
-    ///
-    /// # Errors
-    /// For now where the datasource did not answer.
-    pub(super) async fn turn(
-        &mut self,
-        datasource: &Datasource,
-        (target, setup): (&Target, &Setup),
-        ends: Timestamp,
-    ) -> Result<(), Stop> {
-        let (before, at) = self.scraped;
-        if at != Some(ends) {
-            let asking = Asking { datasource, at: ends, target, workload: &self.workload };
-            self.scraped = (interval(asking).await?.or(before), Some(ends));
-            self.write(target, setup);
-        }
-        Ok(())
+    /// What tells how often pods were scraped, while that has not been told.
+    pub(super) fn unlooked(&self, target: &Target) -> Option<String> {
+        self.scrapes.is_none().then(|| scrapes::query(target, &self.workload)).flatten()
     }
 
-    fn write(&mut self, target: &Target, setup: &Setup) {
-        let window = plan::minute_window(self.scraped.0);
-        let subject = Subject { target, workload: &self.workload, window };
-        self.queries = queries(&subject, setup, &self.questions, self.gateway);
+    /// How often pods were scraped.
+    pub(super) fn looked(&mut self, scrapes: Scrapes) {
+        self.scrapes = Some(scrapes);
+    }
+
+    /// Turns to a stage.
+    pub(super) fn turn(&mut self, of: (&Target, &Setup), stage: (Timestamp, Timestamp)) {
+        let interval = self.scrapes.as_ref().and_then(|scrapes| scrapes.interval(stage));
+        self.queries = self.written(of, interval);
+    }
+
+    fn written(&self, of: (&Target, &Setup), interval: Option<Duration>) -> Vec<Query> {
+        let (target, setup) = of;
+        let subject = Subject { target, workload: &self.workload, interval };
+        queries(&subject, setup, &self.questions, self.gateway)
     }
 }
 
@@ -111,32 +104,6 @@ async fn workload(asking: Asking<'_>) -> Result<WorkloadRef, Stop> {
     unanswered(&facts.notes)?;
     Ok(facts.scaled.unwrap_or_else(|| asking.workload.clone()))
 }
-
-/// The time between two scrapes, as the workload's pods show it; `None` where there are none.
-async fn interval(asking: Asking<'_>) -> Result<Option<Duration>, Stop> {
-    let Asking { target, workload, .. } = asking;
-    let (role, select): (_, Select) = match (target.engine, &target.source) {
-        (Engine::Custom, _) => return Ok(None),
-        (Engine::Gpu, _) => (Role::GpuUtilization, plan::gpus),
-        (_, SourceRef::Endpoints { .. }) => return Ok(None),
-        (_, SourceRef::Datasource(_)) => (Role::Running, plan::pods),
-    };
-    let rows = families(&preset(target.engine), &[role]);
-    let names: Vec<&str> = rows.iter().flat_map(|family| family.every_name()).collect();
-    for style in Style::ALL {
-        let mut notes = Notes::default();
-        let query = select(target, workload, &names, style, LOOKED_BACK);
-        let rows = asking.series(&query, &mut notes).await;
-        unanswered(&notes)?;
-        if let Some(interval) = engine::interval(&rows.unwrap_or_default()) {
-            return Ok(Some(interval));
-        }
-    }
-    Ok(None)
-}
-
-/// [`plan::pods`] or [`plan::gpus`].
-type Select = fn(&Target, &WorkloadRef, &[&str], Style, Duration) -> String;
 
 /// The first thing that kept an answer; one that is partial is an answer.
 fn unanswered(notes: &Notes) -> Result<(), Stop> {

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use crate::engine::arrived::Minute;
 use crate::engine::observation::{Combine, Role};
 use crate::engine::setup::{Family as Kind, GpuTargets, OwnRole, PowerTarget, Setup};
 use crate::source::parts::own::Questions;
@@ -72,19 +73,29 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a Target,
     /// The workload.
     pub(super) workload: &'a WorkloadRef,
-    /// The window of rates: whole seconds.
-    pub(super) window: Duration,
+    /// The time between two scrapes, if it is known.
+    pub(super) interval: Option<Duration>,
 }
 
 impl Subject<'_> {
+    /// The range of a rate.
     fn range(&self) -> String {
-        format!("[{}s]", self.window.as_secs())
+        range(plan::minute_window(self.interval))
+    }
+
+    /// The range of a gauge's mean.
+    fn lasting(&self) -> String {
+        range(self.interval.unwrap_or_default().max(Minute::LENGTH))
     }
 
     fn scopes<'a>(&'a self, preset: &'a Preset) -> [Scope<'a>; 2] {
         let Self { target, workload, .. } = *self;
         Style::ALL.map(|style| Scope { target, workload, preset, style })
     }
+}
+
+fn range(window: Duration) -> String {
+    format!("[{}s]", window.as_secs())
 }
 
 /// The queries of a trigger; `questions` are its own, `gateway` says whether its gateway may be asked.
@@ -130,17 +141,19 @@ fn of_engine(subject: &Subject<'_>, gateway: bool) -> Vec<Query> {
 
 /// Arrivals at a gateway: the first family that is there. It may be scraped less often than the pods.
 fn at_gateway(subject: &Subject<'_>) -> Option<String> {
-    let wide = plan::minute_window(None);
-    let windows = [subject.window, wide.max(subject.window)];
-    let windows = if windows[0] == windows[1] { &windows[..1] } else { &windows[..] };
+    let narrow = plan::minute_window(subject.interval);
+    let mut windows = vec![narrow, plan::minute_window(None).max(narrow)];
+    windows.dedup();
     let rate = |series: String| {
-        windows.iter().map(move |window| format!("sum(rate({series}[{}s]))", window.as_secs()))
+        let over = |window: &Duration| format!("rate({series}{})", range(*window));
+        let rates: Vec<String> = windows.iter().map(over).collect();
+        format!("sum({})", rates.join(" or "))
     };
     let ways = asked(subject.target.gateway?).iter().filter(|way| way.fits(subject.target));
     let names = ways.flat_map(|way| way.arrivals.iter().map(move |name| (way, *name)));
     let sums: Vec<String> = names
         .flat_map(|(way, name)| plan::gateway_series(subject.target, way, &[name]))
-        .flat_map(rate)
+        .map(rate)
         .collect();
     (!sums.is_empty()).then(|| sums.join(" or "))
 }
@@ -222,7 +235,7 @@ fn level(subject: &Subject<'_>, scope: &Scope<'_>, role: Role) -> String {
         };
         let mean = |name: &str| {
             let series = scope.gpu(&[name]);
-            let mean = format!("avg_over_time({series}{}) {usable}", subject.range());
+            let mean = format!("avg_over_time({series}{}) {usable}", subject.lasting());
             of_pod(scope, family.combine, &mean)
         };
         let first = mean(name);

@@ -115,7 +115,7 @@ pub(crate) fn searches<'a>(
 }
 
 /// The median gap between the last two samples of the series.
-pub(crate) fn interval(rows: &[RawSeries]) -> Option<Duration> {
+fn interval(rows: &[RawSeries]) -> Option<Duration> {
     let mut gaps: Vec<Duration> = rows
         .iter()
         .filter_map(|row| match row.series.samples() {
