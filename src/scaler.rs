@@ -21,6 +21,7 @@ mod keep;
 mod room;
 mod shared;
 mod unseen;
+mod wanted;
 
 mod desk;
 mod tick;

@@ -163,8 +163,15 @@ impl Store {
         if fresh.is_empty() {
             return written;
         }
-        let all = written.into_iter().chain(fresh.into_iter().flatten());
-        all.map(|minute| (minute.at, minute)).collect::<BTreeMap<_, _>>().into_values().collect()
+        let mut all: BTreeMap<_, _> = written.into_iter().map(|it| (it.at, it)).collect();
+        for minute in fresh.into_iter().flatten() {
+            // As it will be written: what is not known takes nothing away.
+            let there = all.entry(minute.at).or_insert(minute);
+            if minute.is_known() {
+                *there = minute;
+            }
+        }
+        all.into_values().collect()
     }
 
     /// Notes that the past of a workload is there up to `until`. Written after all minutes that were

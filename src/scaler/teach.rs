@@ -24,6 +24,7 @@ use crate::scaler::handle::Scaler;
 use crate::scaler::keep;
 use crate::scaler::past::Learning;
 use crate::scaler::shared::Shared;
+use crate::scaler::wanted::{Known, wanted};
 use crate::source::backfill::{self, Cursor, Told};
 
 /// Histories learned at once: each costs a tenth of a second of a core, and ticks come first.
@@ -37,9 +38,6 @@ const LOOK: Duration = Duration::from_mins(10);
 /// Scalers learn afresh in the first hours of a day, each at a time of its own: ten thousand at once would
 /// be half an hour of a core.
 const SPREAD: Duration = Duration::from_hours(6);
-/// A start of a process leaves a few minutes that nobody counted; more is worth asking for.
-const HOLE_MIN: Duration = Duration::from_mins(10);
-
 /// Of at least so much: a shorter history is what to begin with, and who has lived longer knows a week, some
 /// hours of it unknown.
 const RENEWED_MIN: Duration = Duration::from_hours(14 * 24);
@@ -56,17 +54,6 @@ pub(crate) struct Teacher {
     fetched: BTreeMap<Timestamp, Minute>,
     /// All of it was handed to the store.
     stored: bool,
-}
-
-/// What is known of a past.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    /// The first and the last minute.
-    ends: Option<(Timestamp, Timestamp)>,
-    /// Minutes in all.
-    minutes: usize,
-    /// The last minutes before holes, in order.
-    holes: Vec<Timestamp>,
 }
 
 impl Teacher {
@@ -243,11 +230,8 @@ impl Teacher {
             for minute in stored.filter(|minute| minute.at <= now) {
                 minutes.entry(minute.at).or_insert(minute);
             }
-            let ends = minutes.keys().next().copied().zip(minutes.keys().next_back().copied());
-            let holes = holes(minutes.keys().copied());
-            let known = Known { ends, minutes: minutes.len(), holes };
             let minutes: Vec<Minute> = minutes.into_values().collect();
-            (known, Foresight::of(&setup, lead, carries, &minutes))
+            (Known::of(&minutes), Foresight::of(&setup, lead, carries, &minutes))
         };
         let Ok((known, taught)) = tokio::task::spawn_blocking(learn).await else {
             return Known::default();
@@ -282,30 +266,6 @@ fn spread(names: [&str; 3]) -> Duration {
     SPREAD.mul_f64(f64::from(hash) / f64::from(u32::MAX))
 }
 
-/// The last minutes before holes, in order.
-fn holes(minutes: impl Iterator<Item = Timestamp> + Clone) -> Vec<Timestamp> {
-    let pairs = minutes.clone().zip(minutes.skip(1));
-    pairs.filter(|(at, next)| next.since(*at) > HOLE_MIN).map(|(at, _)| at).collect()
-}
-
-/// What to ask for: the time since the newest minute, or since the first hole after everything was there, and,
-/// unless it ever was, the time before the oldest. A refill that was broken off has its newest days, and a
-/// hole; minutes that ticks counted are not asked for again, for those of a datasource are worse.
-fn wanted(
-    from: Timestamp,
-    now: Timestamp,
-    known: &Known,
-    complete: Option<Timestamp>,
-) -> Vec<Cursor> {
-    let Some((first, last)) = known.ends else { return vec![Cursor::new(from, now)] };
-    let hole =
-        known.holes.iter().copied().find(|hole| complete.is_some_and(|until| *hole >= until));
-    let since = hole.unwrap_or(last);
-    let since = Cursor::new(since.plus(Minute::LENGTH).max(from), now);
-    let before = complete.is_none().then(|| Cursor::new(from, first));
-    [Some(since), before].into_iter().flatten().filter(|cursor| !cursor.is_done()).collect()
-}
-
 /// Histories that are learned at the same time.
 pub(crate) const fn gate() -> Semaphore {
     Semaphore::const_new(LEARNING_MAX)
@@ -315,7 +275,7 @@ pub(crate) const fn gate() -> Semaphore {
 mod tests {
     use std::time::Duration;
 
-    use super::{Cursor, DAY_MS, Known, SPREAD, begins, holes, spread, wanted};
+    use super::{DAY_MS, SPREAD, begins, spread};
     use crate::engine::units::Timestamp;
 
     #[test]
@@ -327,41 +287,6 @@ mod tests {
         }
         assert_eq!(begins(at(20_001, 0), history), at(19_987, 0));
         assert_eq!(begins(at(20_000, 5), Duration::from_mins(1)), at(19_999, 0));
-    }
-
-    #[test]
-    fn a_refill_that_was_broken_off_is_asked_for_again() {
-        let day = |days: i64| Timestamp::from_unix_ms((20_000 + days) * DAY_MS);
-        let minute = |days| day(days).plus(Duration::from_mins(1));
-        let known = |first, last| Known {
-            ends: Some((day(first), day(last))),
-            minutes: 9,
-            ..Known::default()
-        };
-        let holed = |hole| Known { holes: vec![day(6), day(hole)], ..known(5, 13) };
-        let of =
-            |minutes: &[i64]| holes(minutes.iter().map(|at| Timestamp::from_unix_ms(at * 60_000)));
-        assert_eq!(of(&[1, 2, 3, 6, 7]), []);
-        assert_eq!(of(&[1, 2, 60, 61, 200]), of(&[2, 60, 61, 200]));
-        assert_eq!(of(&[1, 2, 60, 61, 200]).len(), 2);
-        let rows = [
-            (Known::default(), None, vec![(day(0), day(14))]),
-            // Nothing was ever whole.
-            (known(5, 13), None, vec![(minute(13), day(14)), (day(0), day(5))]),
-            (known(5, 13), Some(day(13)), vec![(minute(13), day(14))]),
-            // Ticks went on from 10 to 13.
-            (known(5, 13), Some(day(10)), vec![(minute(13), day(14))]),
-            // They did not, and the newest day was fetched before it was broken off.
-            (holed(11), Some(day(11)), vec![(minute(11), day(14))]),
-            (holed(11), Some(day(10)), vec![(minute(11), day(14))]),
-            // That nothing is known of before it was whole is known.
-            (holed(11), Some(day(12)), vec![(minute(13), day(14))]),
-        ];
-        for (known, complete, expected) in rows {
-            let asked = wanted(day(0), day(14), &known, complete);
-            let asked: Vec<_> = asked.iter().map(|it: &Cursor| (it.from(), it.until())).collect();
-            assert_eq!(asked, expected, "{complete:?}");
-        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::store::seal;
 /// weeks has another model, other hardware or other users.
 pub(super) const STATES_FOR: Duration = Duration::from_hours(24 * 14);
 
-/// For how long minutes are kept: four weeks of a weekly season, and two days to spare.
-pub(super) const MINUTES_FOR: Duration = Duration::from_hours(24 * 30);
+/// For how long minutes are kept: the longest `forecastHistory` from the midnight before it, and a day to spare.
+pub(super) const MINUTES_FOR: Duration = Duration::from_hours(24 * 32);
 
 /// Workloads that are kept: as many as there may ever be scalers (limits.scalers). New ones beyond have
 /// to wait until old ones are forgotten, so that names that come and go do not fill the disk.
