@@ -255,7 +255,7 @@ fn gpus_drive_gpu_workloads_and_only_guard_engines() {
     };
     world.check(&[]);
     let since = now().minus(Duration::from_secs(30));
-    world.pressure.queue_since = Some(since);
+    world.pressure.queue = Some((since, now()));
     world.check(&["gpu guard 0.9 busy -> 3"]);
     world.setup.family = Family::Gpu;
     world.check(&[

@@ -62,7 +62,7 @@ fn latency(
     signals: &Signals,
     memory: &Memory,
 ) -> Option<f64> {
-    let lasting = memory.pressure.lasting(observation.at);
+    let lasting = memory.pressure.lasting();
     latency_ratio(setup, observation, &signals.outside, lasting)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn terms(input: &Input<'_>) -> Vec<Term> {
 pub(super) fn guard(input: &Input<'_>) -> Option<Term> {
     let ready = input.ready()?;
     let kv_above = kv::running_need(input).is_some_and(|need| need > ready);
-    let agrees = input.pressure.lasting(input.signals.fresh.now) || kv_above || input.slow;
+    let agrees = input.pressure.lasting() || kv_above || input.slow;
     if !agrees || input.signals.supply.loading > 0 || ready < 1.0 {
         return None;
     }

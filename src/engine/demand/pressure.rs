@@ -46,8 +46,9 @@ pub struct Asked {
 /// The queue over time.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Pressure {
-    /// Since when requests wait.
-    pub queue_since: Option<Timestamp>,
+    /// The samples that showed it first and last: one that is read again shows nothing new.
+    #[serde(default)]
+    pub queue: Option<(Timestamp, Timestamp)>,
     /// What that asks for.
     pub asked: Option<Asked>,
     /// The most output tokens per second and replica lately, and when it was noted.
@@ -55,17 +56,17 @@ pub struct Pressure {
 }
 
 impl Pressure {
-    /// Whether requests have been waiting for 30 s.
+    /// Whether requests have been seen waiting for 30 s.
     #[must_use]
-    pub fn lasting(&self, now: Timestamp) -> bool {
-        self.queue_since.is_some_and(|since| now.since(since) >= LASTING)
+    pub fn lasting(&self) -> bool {
+        self.queue.is_some_and(|(since, seen)| seen.since(since) >= LASTING)
     }
 
     /// Notes a tick. An unreadable queue changes nothing.
     pub fn note(&mut self, signals: &Signals, capacity: &Capacity, cold_start: Duration) {
-        let now = signals.fresh.now;
-        if queues(signals) {
-            self.queue_since = Some(self.queue_since.map_or(now, |since| since.min(now)));
+        if let Some(seen) = queued(signals) {
+            let since = self.queue.map_or(seen, |(since, _)| since.min(seen));
+            self.queue = Some((since, seen));
         } else if signals.totals.complete(Role::Waiting) {
             *self = Self::without(self.best);
         }
@@ -79,12 +80,12 @@ impl Pressure {
     }
 
     const fn without(best: Option<(f64, Timestamp)>) -> Self {
-        Self { queue_since: None, asked: None, best }
+        Self { queue: None, asked: None, best }
     }
 
     fn cause(&self, signals: &Signals, capacity: &Capacity) -> Option<Cause> {
         // Since it was last seen, the queue may have gone where nobody can look.
-        if !self.lasting(signals.fresh.now) || !queues(signals) {
+        if !self.lasting() || queued(signals).is_none() {
             return None;
         }
         let best = self.best_now(signals.fresh.now);
@@ -125,13 +126,15 @@ impl Pressure {
     }
 }
 
-/// Whether requests wait where another replica would help: a queue at one of three pods or more is
-/// uneven routing or a stuck gauge, however long it is.
-fn queues(signals: &Signals) -> bool {
+/// The newest sample of pods where requests wait and another replica would help: a queue at one of three
+/// pods or more is uneven routing or a stuck gauge, however long it is.
+fn queued(signals: &Signals) -> Option<Timestamp> {
     let awake = || signals.serving.values().filter(|pod| !pod.engine_asleep());
     let waits = |pod: &&PodReading| pod.level(Role::Waiting).is_some_and(|waiting| waiting > 0.0);
     let queued = awake().filter(waits).count();
-    queued >= 2 || queued == 1 && awake().count() <= 2
+    let helps = queued >= 2 || queued == 1 && awake().count() <= 2;
+    let seen = awake().filter(waits).filter_map(|pod| pod.newest).max();
+    seen.map(|seen| seen.min(signals.fresh.now)).filter(|_| helps)
 }
 
 /// Mean output tokens per second of the pods that are awake and have a rate; a new pod has none for one
@@ -144,4 +147,50 @@ fn per_replica(signals: &Signals) -> Option<f64> {
     let awake = signals.serving.values().filter(|pod| !pod.engine_asleep());
     let rates: Vec<f64> = awake.filter_map(|pod| pod.rate(Role::GenerationTokens)).collect();
     share(rates.iter().sum(), f64::from(count(rates.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Pressure;
+    use crate::engine::capacity::Capacity;
+    use crate::engine::demand_tests::setup;
+    use crate::engine::observation::{
+        Combine, Observation, Phase, PodObservation, Role, RoleSeries,
+    };
+    use crate::engine::series::{Sample, Series};
+    use crate::engine::signals::{PodsSeen, Signals};
+    use crate::engine::units::Timestamp;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_unix_ms(1_000_000 + second * 1000)
+    }
+
+    /// One pod with a queue, scraped at such a second.
+    fn observation(now: i64, scraped: i64) -> Observation {
+        let mut pod = PodObservation::new(Phase::Ready);
+        for role in [Role::Waiting, Role::Running, Role::KvUsage] {
+            let series = vec![Series::new(vec![Sample { at: at(scraped), value: 1.0 }])];
+            let found = RoleSeries { metric: "m".to_owned(), combine: Combine::Sum, series };
+            pod.roles.insert(role, found);
+        }
+        let mut observation = Observation::empty(at(now));
+        observation.pods.insert("p".to_owned(), pod);
+        observation
+    }
+
+    #[test]
+    fn a_queue_that_was_seen_once_has_not_lasted() {
+        let (setup, mut pressure) = (setup(), Pressure::default());
+        let mut seen = PodsSeen::default();
+        let ticks = [(0, 0, false), (15, 0, false), (30, 0, false), (45, 0, false), (60, 60, true)];
+        for (now, scraped, lasting) in ticks {
+            let observation = observation(now, scraped);
+            let stuck = Duration::from_mins(5);
+            let signals = Signals::read(&setup, &observation, &mut seen, stuck, false);
+            pressure.note(&signals, &Capacity::default(), Duration::from_secs(100));
+            assert_eq!(pressure.lasting(), lasting, "{now} s");
+        }
+    }
 }
