@@ -237,7 +237,8 @@ pub struct LatencyReading {
 pub struct GatewayReading {
     /// Requests held or in flight at the gateway; absent when unreadable.
     pub held: Option<f64>,
-    /// Requests per second that arrived at the gateway; absent when it counts none.
+    /// Requests per second that arrived at the gateway, by the time that its samples cover; absent when it
+    /// counts none, and when of some of its replicas nobody knows what they counted.
     pub arrivals_per_second: Option<f64>,
     /// Age of the newest sample behind it.
     pub age: Option<Duration>,

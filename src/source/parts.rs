@@ -5,6 +5,7 @@
 
 pub(crate) mod asking;
 
+pub(crate) mod arrivals;
 pub(crate) mod candidates;
 pub(crate) mod engine;
 pub(crate) mod facts;

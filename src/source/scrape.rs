@@ -22,6 +22,7 @@ use futures_util::stream;
 
 use crate::engine::observation::{Fault, FaultKind, Phase};
 use crate::engine::units::Timestamp;
+use crate::source::assemble::RawSeries;
 use crate::source::exposition::{Page, Wanted};
 use crate::source::resolve::literal;
 use crate::source::ring::{Memory, PROCESS_START};
@@ -51,6 +52,8 @@ pub struct Pages {
     read: Wanted,
     window: Duration,
     known: BTreeMap<Place, Known>,
+    /// What forgotten addresses showed, until it is older than the window.
+    gone: BTreeMap<Place, Memory>,
 }
 
 /// One address as it was in the rounds so far.
@@ -97,7 +100,8 @@ impl Pages {
         };
         let window = WINDOW_MIN.max(tick.saturating_mul(5));
         let namespace = namespace.to_owned();
-        Self { scraper, namespace, endpoints, wanted, read, window, known: BTreeMap::new() }
+        let (known, gone) = (BTreeMap::new(), BTreeMap::new());
+        Self { scraper, namespace, endpoints, wanted, read, window, known, gone }
     }
 
     /// Reads every page for the tick at `at`, within the time for names plus the time for a round.
@@ -114,7 +118,8 @@ impl Pages {
         let answers = round(scraper, at, order, &self.read).await;
         let faults = name_faults(&resolved, scraper.limits.addresses);
         let addresses = address_count(&resolved);
-        let unasked = forget(&mut self.known, &resolved, &places);
+        let unasked = unseen(&mut self.known, &resolved, &places);
+        self.forget(at);
         for place in places {
             let answer = answers.get(&place).cloned();
             self.remember(place, answer, at);
@@ -143,6 +148,32 @@ impl Pages {
         }
     }
 
+    /// Forgets addresses that were missing for some rounds; what they showed counts while it is recent.
+    fn forget(&mut self, at: Timestamp) {
+        let from = at.minus(self.window);
+        for (place, known) in std::mem::take(&mut self.known) {
+            if known.unseen < UNSEEN_MAX {
+                self.known.insert(place, known);
+            } else {
+                self.gone.insert(place, known.memory);
+            }
+        }
+        self.gone.retain(|_, memory| memory.read().is_some_and(|read| read >= from));
+    }
+
+    /// The series of the last minutes of addresses that their names have no more.
+    fn gone(&self, now: Timestamp) -> BTreeMap<String, Vec<RawSeries>> {
+        let unseen = self.known.iter().filter(|(_, known)| known.unseen > 0);
+        let gone = unseen.map(|(place, known)| (place, &known.memory)).chain(&self.gone);
+        let mut series: BTreeMap<String, Vec<RawSeries>> = BTreeMap::new();
+        for (place, memory) in gone {
+            let wanted =
+                memory.series(now).into_iter().filter(|raw| self.wanted.contains(&raw.name));
+            series.entry(place.address.to_string()).or_default().extend(wanted);
+        }
+        series
+    }
+
     fn report(&self, at: Timestamp, unasked: &BTreeSet<Place>, mut reading: Reading) -> Reading {
         // Pages answer after the tick's instant; memory is read as of the newest answer.
         let now = self.known.values().filter_map(|known| known.memory.read()).fold(at, Ord::max);
@@ -154,6 +185,7 @@ impl Pages {
             reading.faults.extend(page.fault.clone());
             merge(&mut reading.pages, place.address.to_string(), page);
         }
+        reading.gone = self.gone(now);
         reading.faults.sort_by(|a, b| (&a.place, a.kind).cmp(&(&b.place, b.kind)));
         reading.faults.dedup();
         reading
@@ -221,7 +253,7 @@ impl Known {
 
 /// Counts the rounds in which a known address was missing, and gives those of which nobody could
 /// say this time: their name did not resolve.
-fn forget(
+fn unseen(
     known: &mut BTreeMap<Place, Known>,
     resolved: &[Resolved<'_>],
     places: &BTreeSet<Place>,
@@ -239,7 +271,6 @@ fn forget(
             known.unseen += 1;
         }
     }
-    known.retain(|_, known| known.unseen < UNSEEN_MAX);
     unasked
 }
 

@@ -16,6 +16,7 @@ use crate::engine::units::Timestamp;
 use crate::source::assemble::RawSeries;
 use crate::source::exposition::Page;
 use crate::source::lookout::sight::{Risen, Sight, WANTED};
+use crate::source::parts::arrivals::Rows;
 use crate::source::parts::held;
 use crate::source::preset::{asked, on_any_page};
 use crate::source::scrape::{Place, Scraper, glance, whereabouts};
@@ -58,6 +59,7 @@ impl Watcher {
     /// Tells it if more shows in `rows` than it sleeps through.
     fn judge(&self, rows: &[RawSeries], at: Timestamp) {
         let ways = on_any_page(self.target.gateway).into_iter().flat_map(asked);
+        let rows = Rows { read: rows, ..Rows::default() };
         let read = ways.into_iter().find_map(|way| held::on_pages(way, &self.target, rows, at));
         let shown = read.and_then(|reading| reading.held).unwrap_or(0.0);
         if shown > self.above {

@@ -11,6 +11,7 @@ use crate::engine::observation::{
 };
 use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, Selection};
+use crate::source::parts::arrivals::Rows;
 use crate::source::parts::asking::{Notes, searched};
 use crate::source::parts::engine::searches;
 use crate::source::parts::held;
@@ -108,21 +109,22 @@ impl Shown {
 
     fn take_held(&mut self, reading: Reading, at: Timestamp, target: &Target) {
         let ways = ways(target);
-        let rows: Vec<RawSeries> = reading
-            .pages
-            .iter()
-            .filter(|(_, page)| page.answered)
-            .flat_map(|(address, page)| {
-                page.series.iter().map(move |row| on_page(row.clone(), address))
-            })
-            .collect();
+        let of = |answered: bool| {
+            let pages = reading.pages.iter().filter(move |(_, page)| page.answered == answered);
+            rows(pages.map(|(address, page)| (address, &page.series)))
+        };
+        let (read, unread, gone) = (of(true), of(false), rows(&reading.gone));
+        // Silent for longer than its past is remembered: nobody knows what arrived there.
+        let lost = reading.pages.values().any(|page| page.phase == Phase::Unready);
         let complete = reading.faults.is_empty();
         self.notes.faults.extend(reading.faults);
         let names: Vec<&str> = ways.iter().flat_map(|way| way.demand()).collect();
-        let present = rows.iter().map(|row| row.name.as_str()).collect();
+        let present = read.iter().map(|row| row.name.as_str()).collect();
         self.notes.searched.push(searched("gateway", &names, &present));
-        let read = ways.into_iter().find_map(|way| held::on_pages(way, target, &rows, at));
+        let rows = Rows { read: &read, unread: &unread, gone: &gone };
+        let read = ways.into_iter().find_map(|way| held::on_pages(way, target, rows, at));
         let mut read = read.unwrap_or_default();
+        read.arrivals_per_second = read.arrivals_per_second.filter(|_| !lost);
         // A page that was not read may be that of a gateway which holds something: what the others
         // hold counts, that they hold nothing does not.
         read.held = read.held.filter(|held| complete || *held > 0.0);
@@ -158,6 +160,14 @@ fn ways(target: &Target) -> Vec<&'static Asked> {
     on_any_page(target.gateway).into_iter().flat_map(asked).collect()
 }
 
+/// The series of pages by their addresses.
+fn rows<'a>(pages: impl IntoIterator<Item = (&'a String, &'a Vec<RawSeries>)>) -> Vec<RawSeries> {
+    let of = |(address, series): (&'a String, &'a Vec<RawSeries>)| {
+        series.iter().map(move |row| on_page(row.clone(), address))
+    };
+    pages.into_iter().flat_map(of).collect()
+}
+
 /// Series of two pages are told apart as a server's are: by the instance.
 fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
     row.labels.insert("instance".to_owned(), address.to_owned());
@@ -167,6 +177,7 @@ fn on_page(mut row: RawSeries, address: &str) -> RawSeries {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use super::{Observation, Phase, PodObservation, RawSeries, Reading, Shown, Timestamp};
     use crate::engine::observation::{Fault, FaultKind};
@@ -223,6 +234,48 @@ mod tests {
             let mut shown = Shown::default();
             shown.take_held(reading, at(), &target());
             assert_eq!(shown.held.and_then(|reading| reading.held), held);
+        }
+    }
+
+    /// A gate's page of which so many ticks were read, the last of them so long ago.
+    fn counting(ticks: u32, ago: u32) -> PageResult {
+        let mut page = page(Some(0.0));
+        let sample = |idx: u32| Sample {
+            at: at().minus(Duration::from_secs(u64::from((ago + idx) * 15))),
+            value: f64::from(100 - ago - idx),
+        };
+        let series = Series::new((0..ticks).map(sample).collect());
+        page.series[0].series = series.clone();
+        page.series.push(RawSeries {
+            name: "prescale_gate_requests_total".to_owned(),
+            series,
+            ..page.series[0].clone()
+        });
+        PageResult { answered: ago == 0, ..page }
+    }
+
+    #[test]
+    fn arrivals_at_a_page_that_is_not_read_are_not_forgotten() {
+        let unready = || PageResult { phase: Phase::Unready, ..page(None) };
+        let rows = [
+            (vec![counting(8, 0), counting(8, 0)], vec![], Some(8.0)),
+            (vec![counting(8, 0), counting(8, 1)], vec![], Some(8.0)),
+            (vec![counting(8, 0), counting(5, 4)], vec![], Some(8.0)),
+            (vec![counting(8, 0), counting(4, 5)], vec![], None),
+            (vec![counting(8, 0), unready()], vec![], None),
+            (vec![counting(8, 0), page(None)], vec![], Some(4.0)),
+            (vec![counting(8, 0)], vec![counting(7, 2)], Some(6.0)),
+        ];
+        for (pages, gone, expected) in rows {
+            let named = |(n, page): (u32, PageResult)| (format!("10.0.0.{n}"), page);
+            let pages = (1..).zip(pages).map(named).collect();
+            let gone = (8..).zip(gone).map(named).map(|(name, page)| (name, page.series)).collect();
+            let mut shown = Shown::default();
+            let reading = Reading { pages, gone, ..Reading::default() };
+            let text = format!("{reading:?}");
+            shown.take_held(reading, at(), &target());
+            let rate = shown.held.and_then(|reading| reading.arrivals_per_second);
+            assert_eq!(rate.map(|rate| (rate * 60.0).round()), expected, "{text}");
         }
     }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::engine::observation::{Fault, FaultKind, GatewayReading};
-use crate::engine::series::Sample;
+use crate::engine::series::{Sample, Series};
 use crate::source::assemble::RawSeries;
+use crate::source::parts::arrivals::{Rows, span};
 use crate::source::parts::asking::{Asking, Notes, searched};
-use crate::source::parts::held::{MINUTE, both, edges, summed};
+use crate::source::parts::held::{both, edges, summed};
 use crate::source::parts::own::{self, Question};
 use crate::source::plan;
 use crate::source::preset::{Asked, Tenant, asked};
@@ -98,38 +99,48 @@ async fn understood(
     window: Duration,
 ) -> GatewayReading {
     let born = births(asking, &edges(way, rows), window).await;
-    summed(way, rows, asking.at, born)
+    let same = |one: &RawSeries, row: &RawSeries| one.name == row.name && one.labels == row.labels;
+    let others = rows.iter().filter(|row| !born.iter().any(|one| same(one, row))).cloned();
+    let read: Vec<RawSeries> = others.chain(born.iter().cloned()).collect();
+    let rows = Rows { read: &read, ..Rows::default() };
+    summed(way, rows, asking.at, asking.target.tick)
 }
 
-/// What counters that were born within the last minute began with: their first requests. A counter
-/// counts as born only if its page was scraped before without it; a server that just began to scrape
-/// saw no birth.
-async fn births(asking: Asking<'_>, counters: &[&RawSeries], window: Duration) -> f64 {
-    let from = asking.at.minus(MINUTE);
-    let mut born = 0.0;
+/// The counters that were born of late, from zero on: what they began with are their first requests. A
+/// counter counts as born only if its page was scraped before without it; a server that just began to
+/// scrape saw no birth.
+async fn births(asking: Asking<'_>, counters: &[&RawSeries], window: Duration) -> Vec<RawSeries> {
+    let mut born = Vec::new();
     for row in counters {
-        let Some(first) = row.series.samples().first().filter(|first| first.at > from) else {
-            continue;
-        };
-        if scraped_before(asking, row, *first, window).await {
-            born += first.value.max(0.0);
+        let Some(first) = first_of_late(&row.series) else { continue };
+        let zeros = scraped_before(asking, row, first, window).await;
+        if !zeros.is_empty() {
+            let samples = zeros.into_iter().chain(row.series.samples().iter().copied());
+            born.push(RawSeries { series: Series::new(samples.collect()), ..(*row).clone() });
         }
     }
     born
 }
 
+/// The first sample, if it lies within the time that counts.
+fn first_of_late(series: &Series) -> Option<Sample> {
+    let from = series.latest()?.at.minus(span(series.scrape_interval()));
+    series.samples().first().copied().filter(|first| first.at > from)
+}
+
+/// The scrapes of the counter's page before its `first` sample, at zero.
 async fn scraped_before(
     asking: Asking<'_>,
     row: &RawSeries,
     first: Sample,
     window: Duration,
-) -> bool {
+) -> Vec<Sample> {
     let labels: Vec<(&str, &str)> = ["namespace", "job", "instance"]
         .into_iter()
         .filter_map(|name| Some((name, row.labels.get(name)?.as_str())))
         .collect();
     if labels.is_empty() {
-        return false;
+        return Vec::new();
     }
     let query = plan::up(&labels, window);
     // Without an answer there is no evidence of a birth, and nothing else is lost.
@@ -137,5 +148,7 @@ async fn scraped_before(
     let rows = asking.series(&query, &mut unheard).await.unwrap_or_default();
     rows.iter()
         .flat_map(|up| up.series.samples())
-        .any(|sample| sample.at < first.at && sample.value >= 1.0)
+        .filter(|sample| sample.at < first.at && sample.value >= 1.0)
+        .map(|sample| Sample { at: sample.at, value: 0.0 })
+        .collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! Given series of one page or of a server's answer, and the way the gateway was asked. Promises that a
 //! series of another namespace, model or scaled object never counts, wherever it stands; that absent is
-//! zero only beside what shows that the gateway lives; that a counter's restart counts from zero.
+//! zero only beside what shows that the gateway lives; that a counter's restart counts from zero. How many
+//! arrive per second is counted by [`arrivals`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +12,10 @@ use crate::engine::observation::GatewayReading;
 use crate::engine::series::Series;
 use crate::engine::units::Timestamp;
 use crate::source::assemble::{RawSeries, Selection};
+use crate::source::parts::arrivals::{self, MINUTE, Rows, page};
 use crate::source::plan;
 use crate::source::preset::{Asked, Model, Preset, Refusals, Tenant};
 use crate::spec::{LabelMatcher, Target};
-
-/// Arrivals are counted over the last minute: longer than two scrapes, shorter than a cold start.
-pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// The series that one trigger may read in one way.
 struct Mine<'a> {
@@ -53,14 +52,15 @@ impl<'a> Mine<'a> {
     }
 }
 
-/// What pages of a gateway show, asked in one way; `None` when none of its families is there.
+/// What pages of a gateway show, asked in one way; `None` when none of its families is on a page that was
+/// read. Of the others only the arrivals count.
 ///
 /// A counter that appears between two reads of a page already counts from zero there, so births need
 /// no question of their own. The page of a gateway for one namespace need not name it.
 pub(crate) fn on_pages(
     way: &Asked,
     target: &Target,
-    rows: &[RawSeries],
+    rows: Rows<'_>,
     at: Timestamp,
 ) -> Option<GatewayReading> {
     if !way.fits(target) {
@@ -68,8 +68,12 @@ pub(crate) fn on_pages(
     }
     let of_page = plan::of_page(way, &target.gateway_selector);
     let mine = Mine::new(way, target, &of_page);
-    let rows: Vec<RawSeries> = rows.iter().filter(|row| mine.has(row)).cloned().collect();
-    (!rows.is_empty()).then(|| summed(way, &rows, at, 0.0))
+    let of = |rows: &[RawSeries]| -> Vec<RawSeries> {
+        rows.iter().filter(|row| mine.has(row)).cloned().collect()
+    };
+    let [read, unread, gone] = [rows.read, rows.unread, rows.gone].map(of);
+    let rows = Rows { read: &read, unread: &unread, gone: &gone };
+    (!read.is_empty()).then(|| summed(way, rows, at, target.tick))
 }
 
 /// Whether a series on a page is one of `namespace`. Labels of a scrape are not on a page; labels of
@@ -137,29 +141,26 @@ pub(crate) fn both(a: GatewayReading, b: GatewayReading) -> GatewayReading {
     }
 }
 
-/// The reading of the series of one way; `born` is what counters that stand for requests held began
-/// with in the last minute.
-pub(crate) fn summed(way: &Asked, rows: &[RawSeries], at: Timestamp, born: f64) -> GatewayReading {
-    let newest = rows.iter().filter_map(|row| row.series.latest()).map(|sample| sample.at).max();
-    let from = at.minus(MINUTE);
-    let counters = best(rows, way.arrivals);
-    let arrived = counters.iter().map(|row| increase(&row.series, from)).sum::<f64>();
-    let arrived = if way.edge { arrived + born } else { arrived };
-    let arrivals = (!counters.is_empty()).then_some(arrived);
+/// The reading of the series of one way. What came or was refused within the last minute is seen from the
+/// newest sample: a page that is not read any more has not fallen silent.
+pub(crate) fn summed(way: &Asked, rows: Rows<'_>, at: Timestamp, tick: Duration) -> GatewayReading {
+    let read = rows.read;
+    let newest = read.iter().filter_map(|row| row.series.latest()).map(|sample| sample.at).max();
+    let from = newest.unwrap_or(at).minus(MINUTE);
     let refuses = way.edge || way.refused.is_some();
-    let alive = || rows.iter().any(|row| way.alive.contains(&row.name.as_str())).then_some(0.0);
     let held = if way.edge {
-        arrivals.or_else(alive)
+        let alive = || read.iter().any(|row| way.alive.contains(&row.name.as_str()));
+        grown(best(read, way.arrivals), from).or_else(|| alive().then_some(0.0))
     } else {
-        let refused = way.refused.and_then(|of| refused(of, rows, from)).map(|sum| sum + born);
-        match (held(way, rows), refused) {
+        let refused = way.refused.and_then(|of| refused(of, read, from));
+        match (held(way, read), refused) {
             (Some(held), Some(refused)) => Some(held + refused),
             (one, other) => one.or(other),
         }
     };
     GatewayReading {
         held,
-        arrivals_per_second: arrivals.map(|count| count / MINUTE.as_secs_f64()),
+        arrivals_per_second: arrivals::per_second(rows, way.arrivals, tick),
         age: newest.map(|newest| at.since(newest)),
         refuses,
     }
@@ -174,11 +175,17 @@ pub(crate) fn edges<'a>(way: &Asked, rows: &'a [RawSeries]) -> Vec<&'a RawSeries
     }
 }
 
-/// Refusals since `from`; zero beside requests that were answered, absent beside nothing.
+/// Refusals after `from`; zero beside requests that were answered, absent beside nothing.
 fn refused(of: Refusals, rows: &[RawSeries], from: Timestamp) -> Option<f64> {
     let counters = best(rows, of.names);
     let known = !counters.is_empty();
-    known.then(|| marked(of, counters).iter().map(|row| increase(&row.series, from)).sum())
+    known.then(|| grown(marked(of, counters), from).unwrap_or(0.0))
+}
+
+/// What counters grew by after `from`; absent where there are none.
+fn grown(counters: Vec<&RawSeries>, from: Timestamp) -> Option<f64> {
+    let known = !counters.is_empty();
+    known.then(|| counters.into_iter().map(|row| increase(&row.series, from)).sum())
 }
 
 fn marked(of: Refusals, mut counters: Vec<&RawSeries>) -> Vec<&RawSeries> {
@@ -214,15 +221,6 @@ fn held(way: &Asked, rows: &[RawSeries]) -> Option<f64> {
     Some(values.filter_map(|row| row.series.latest()).map(|sample| sample.value.max(0.0)).sum())
 }
 
-/// The page that a series stands on.
-fn page(row: &RawSeries) -> (String, String) {
-    (label(row, "instance"), label(row, "pod"))
-}
-
-fn label(row: &RawSeries, name: &str) -> String {
-    row.labels.get(name).cloned().unwrap_or_default()
-}
-
 /// The series of the first name that is there.
 fn best<'a>(rows: &'a [RawSeries], names: &[&str]) -> Vec<&'a RawSeries> {
     names
@@ -249,7 +247,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::{Asked, GatewayReading, RawSeries, both, held, increase, on_pages};
+    use super::{Asked, GatewayReading, RawSeries, Rows, both, held, increase, on_pages};
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
     use crate::source::exposition::{self, Format, Parser, Wanted};
@@ -339,12 +337,13 @@ mod tests {
         memory.series(at(30))
     }
 
-    /// What a gateway's page shows to `llm/llama`: held, and arrived within the minute.
+    /// What a gateway's page shows to `llm/llama`: held, and arrived within the half minute between.
     fn shown(target: &Target, before: &str, after: &str) -> (Option<f64>, Option<f64>) {
         let rows = page(before, after);
         let mut ways = asked(target.gateway.unwrap()).iter();
-        let read = ways.find_map(|way| on_pages(way, target, &rows, at(30))).unwrap_or_default();
-        (read.held, read.arrivals_per_second.map(|rate| rate * 60.0))
+        let rows = Rows { read: &rows, ..Rows::default() };
+        let read = ways.find_map(|way| on_pages(way, target, rows, at(30))).unwrap_or_default();
+        (read.held, read.arrivals_per_second.map(|rate| rate * 30.0))
     }
 
     type Shown = (Option<f64>, Option<f64>);

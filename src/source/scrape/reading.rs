@@ -35,6 +35,8 @@ pub struct PageResult {
 pub struct Reading {
     /// The pages by address and port, which stand for pods.
     pub pages: BTreeMap<String, PageResult>,
+    /// Series of the last minutes of addresses that their names have no more.
+    pub gone: BTreeMap<String, Vec<RawSeries>>,
     /// Distinct addresses behind the `dns://` names; `Some(0)` when they surely have none; `None`
     /// when one could not be resolved or there is no such name.
     pub addresses: Option<u32>,
