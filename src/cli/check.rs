@@ -5,14 +5,27 @@
 //! they bear on, and the settings in force. No cluster is asked, and a datasource only where one is
 //! named ([`check_at`]).
 
+mod address;
+mod annotations;
+mod connection;
+mod fallback;
+mod fields;
 mod finding;
+mod flag;
 mod form;
+mod formula;
 mod manifest;
+mod modifiers;
 mod object;
 mod observed;
+mod placeholder;
+mod quantity;
 mod queries;
+mod reference;
 mod render;
+mod rivals;
 mod scaled;
+mod schema;
 mod target;
 mod trigger;
 mod zero;
@@ -154,7 +167,7 @@ fn documents(texts: &[Text], report: &mut Report) -> Vec<Trial> {
             let found = (&mut findings, &mut report.triggers);
             let understood = scaled((kind, manifest), &all, file, found);
             ours += understood.len();
-            let workload = object::workload(manifest);
+            let workload = reference::workload(manifest);
             let tried = |one| Trial::of(one, workload.as_ref());
             trials.extend(understood.into_iter().filter_map(tried));
         }
@@ -196,10 +209,13 @@ fn scaled(
         triggers.extend(trigger::settings(one, &checked));
         understood.push(checked);
     }
-    form::fields(kind, manifest, &place, findings);
+    form::check(manifest, &place, findings);
+    annotations::check(kind, manifest, &place, findings);
+    fields::check(kind, manifest, &place, findings);
     let object = Object { kind, manifest, ours: &understood, others: others.len() };
     object::check(&object, &place, findings);
     if kind == Kind::ScaledObject {
+        rivals::check(manifest, all, &place, findings);
         target::check(&object, all, &place, findings);
     }
     understood

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::cli::check::quantity;
 use crate::report::one_line;
 use crate::spec::yaml_problem;
 
@@ -65,9 +66,9 @@ impl Manifest {
         self.text("/metadata/namespace").unwrap_or("default")
     }
 
-    /// The text at a JSON pointer.
+    /// The text at a JSON pointer; an empty one is what a template leaves where nothing is given.
     pub(crate) fn text(&self, pointer: &str) -> Option<&str> {
-        self.0.pointer(pointer).and_then(Value::as_str)
+        self.0.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
     }
 
     /// The whole number at a JSON pointer.
@@ -75,15 +76,20 @@ impl Manifest {
         self.0.pointer(pointer).and_then(Value::as_i64)
     }
 
-    /// What stands at a JSON pointer, as it is shown; nothing where there is nothing.
-    pub(crate) fn shown(&self, pointer: &str) -> Option<String> {
-        self.0.pointer(pointer).filter(|value| !value.is_null()).map(Value::to_string)
+    /// The quantity at a JSON pointer, quoted or not.
+    pub(crate) fn quantity(&self, pointer: &str) -> Option<f64> {
+        let value = self.0.pointer(pointer)?;
+        value.as_f64().or_else(|| quantity::parse(value.as_str()?))
     }
 
-    /// The keys of an object at a JSON pointer; none where there is no object.
-    pub(crate) fn keys(&self, pointer: &str) -> impl Iterator<Item = &str> {
-        let object = self.0.pointer(pointer).and_then(Value::as_object);
-        object.into_iter().flat_map(|object| object.keys().map(String::as_str))
+    /// The fields at a JSON pointer, if they are some.
+    pub(crate) fn object(&self, pointer: &str) -> Option<&Map<String, Value>> {
+        self.0.pointer(pointer).and_then(Value::as_object)
+    }
+
+    /// The text of an annotation, an empty one included.
+    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
+        self.object("/metadata/annotations")?.get(name)?.as_str()
     }
 
     /// Whether there is anything at a JSON pointer.
@@ -128,7 +134,10 @@ pub(crate) struct TriggerManifest {
 }
 
 fn trigger(idx: usize, value: &Value) -> TriggerManifest {
-    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |key: &str| {
+        let text = value.get(key).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty()).map(str::to_owned)
+    };
     let name = text("name");
     let mut metadata = BTreeMap::new();
     let mut unquoted = Vec::new();
@@ -156,11 +165,6 @@ impl TriggerManifest {
     /// Whether it calls an external scaler.
     pub(crate) fn is_external(&self) -> bool {
         matches!(self.kind.as_str(), "external" | "external-push")
-    }
-
-    /// Whether it is written like one and is of another type.
-    pub(crate) fn is_mistyped(&self) -> bool {
-        !self.is_external() && self.metadata.contains_key("scalerAddress")
     }
 }
 

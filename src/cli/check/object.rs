@@ -3,16 +3,16 @@
 //! Given the manifest and what its triggers came to. KEDA's defaults count: what is left out is in
 //! force.
 
+use crate::cli::check::fallback;
+use crate::cli::check::fields;
 use crate::cli::check::finding::{Findings, Level, Place};
-use crate::cli::check::form;
-use crate::cli::check::manifest::{Kind, Manifest};
+use crate::cli::check::manifest::Kind;
+use crate::cli::check::modifiers;
+use crate::cli::check::reference;
 use crate::cli::check::scaled::{Object, POLLING_SECONDS};
 use crate::cli::check::zero;
 use crate::engine::setup::{OnNoData, Strategy};
-use crate::spec::{WorkloadKind, WorkloadRef};
 
-/// KEDA's default.
-const MAX_REPLICAS: i64 = 100;
 /// Kubernetes' limit of a label value, which KEDA makes of the name and of the HPA's name.
 const NAME_MAX: usize = 63;
 /// Up to here one replica more or less is outside of the HPA's default tolerance of 10 %.
@@ -42,7 +42,7 @@ const HPA: &str = "/spec/advanced/horizontalPodAutoscalerConfig/behavior";
 pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     alone(object, place, findings);
     // Of a number that is none KEDA's default would be told, which nobody wrote.
-    let counted = form::numbers(object.manifest, place, findings);
+    let counted = fields::counted(object.kind, object.manifest);
     if counted {
         polling(object, place, findings);
     }
@@ -51,12 +51,13 @@ pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings)
         Kind::ScaledObject => {
             names(object, place, findings);
             if counted {
+                fallback::check(object, place, findings);
                 zero::check(object, place, findings);
                 limits(object, place, findings);
             }
-            modifiers(object, place, findings);
+            modifiers::check(object, place, findings);
             behavior(object, place, findings);
-            target(object, place, findings);
+            reference::check(object.manifest, place, findings);
             restored(object, place, findings);
         }
     }
@@ -119,9 +120,11 @@ fn alone(object: &Object<'_>, place: &Place, findings: &mut Findings) {
 }
 
 fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    let max = object.int("maxReplicaCount").unwrap_or(MAX_REPLICAS);
-    let tolerance =
-        |side: &str| object.manifest.text(&format!("{HPA}/{side}/tolerance")) == Some("0");
+    let max = object.max();
+    let tolerance = |side: &str| {
+        let given = object.manifest.quantity(&format!("{HPA}/{side}/tolerance"));
+        given.is_some_and(|ratio| ratio <= 0.0)
+    };
     let exact = tolerance("scaleUp") && tolerance("scaleDown");
     let compensated = object.specs().all(|spec| spec.setup.hpa_tolerance.is_some());
     if max > EXACT_REPLICAS_MAX && !exact && !compensated {
@@ -154,27 +157,6 @@ fn limits(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     }
 }
 
-fn modifiers(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    if !object.manifest.has("/spec/advanced/scalingModifiers/formula") {
-        return;
-    }
-    for ours in object.ours.iter().filter(|ours| !ours.named) {
-        let message = "is missing: the formula of scalingModifiers speaks of triggers by name";
-        findings.add(Level::Error, &ours.place, "name", message);
-    }
-    let threshold = "/spec/advanced/scalingModifiers/activationTarget";
-    if object.manifest.text(threshold).is_some_and(|text| text.trim() != "0") {
-        let message =
-            "keeps the object at zero while the formula is not above it, whatever prescale says";
-        findings.add(Level::Warning, place, "scalingModifiers.activationTarget", message);
-    }
-    let kind = object.manifest.text("/spec/advanced/scalingModifiers/metricType");
-    if kind == Some("Value") {
-        let message = "Value divides by ready pods only; use AverageValue";
-        findings.add(Level::Error, place, "scalingModifiers.metricType", message);
-    }
-}
-
 fn behavior(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     let window = object.manifest.int(&format!("{HPA}/scaleDown/stabilizationWindowSeconds"));
     let up = object.manifest.int(&format!("{HPA}/scaleUp/stabilizationWindowSeconds"));
@@ -187,35 +169,12 @@ fn behavior(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     findings.add(Level::Info, place, BEHAVIOR_KEY, format!("{problem}; a better one is below"));
 }
 
-fn target(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    let kind = object.manifest.text("/spec/scaleTargetRef/kind").unwrap_or("Deployment");
-    if !matches!(kind, "Deployment" | "StatefulSet") {
-        let message =
-            format!("is a {kind}: pods are recognised for Deployment and StatefulSet only");
-        findings.add(Level::Warning, place, "scaleTargetRef.kind", message);
-    }
-    if object.manifest.text("/spec/scaleTargetRef/name").is_none_or(str::is_empty) {
-        findings.add(Level::Error, place, "scaleTargetRef.name", "is missing");
-    }
-}
-
 fn restored(object: &Object<'_>, place: &Place, findings: &mut Findings) {
     if object.manifest.is_true("/spec/advanced/restoreToOriginalReplicaCount") {
         let message = "deleting the object brings back the replicas of the day it was applied, few or \
                        many, whatever serves then; false leaves what is there";
         findings.add(Level::Info, place, "restoreToOriginalReplicaCount", message);
     }
-}
-
-/// What the object scales, as its HPA will say; `None` where pods cannot be recognised by it.
-pub(crate) fn workload(manifest: &Manifest) -> Option<WorkloadRef> {
-    let kind = match manifest.text("/spec/scaleTargetRef/kind").unwrap_or("Deployment") {
-        "Deployment" => WorkloadKind::Deployment,
-        "StatefulSet" => WorkloadKind::StatefulSet,
-        _ => return None,
-    };
-    let name = manifest.text("/spec/scaleTargetRef/name").filter(|name| !name.is_empty())?;
-    Some(WorkloadRef { kind: Some(kind), name: name.to_owned() })
 }
 
 fn job(object: &Object<'_>, place: &Place, findings: &mut Findings) {

@@ -8,6 +8,8 @@ use crate::spec::Spec;
 /// KEDA's defaults, in seconds.
 pub(crate) const POLLING_SECONDS: i64 = 30;
 const COOLDOWN_SECONDS: i64 = 300;
+/// KEDA's default.
+const MAX_REPLICAS: i64 = 100;
 
 /// One object, its triggers of ours, and how many others it has.
 pub(crate) struct Object<'a> {
@@ -41,6 +43,11 @@ impl Object<'_> {
     /// The least replicas while it is active.
     pub(crate) fn min(&self) -> i64 {
         self.int("minReplicaCount").unwrap_or(0)
+    }
+
+    /// The most replicas.
+    pub(crate) fn max(&self) -> i64 {
+        self.int("maxReplicaCount").unwrap_or(MAX_REPLICAS)
     }
 
     /// Whether KEDA may take it to zero.

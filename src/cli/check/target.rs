@@ -1,12 +1,13 @@
-//! What else speaks of the workload that an object scales, in the files that are checked together:
-//! the workload itself, and whoever would scale it as well.
+//! The workload that an object scales, in the files that are checked together.
 //!
-//! Given one object and all manifests; says nothing about a workload that is in none of them.
+//! Given one object and all manifests; says nothing about a workload that is in none of them. Who would
+//! scale it as well is left to [`crate::cli::check::rivals`].
 
 use serde_json::Value;
 
 use crate::cli::check::finding::{Findings, Level, Place};
 use crate::cli::check::manifest::Manifest;
+use crate::cli::check::reference::Reference;
 use crate::cli::check::scaled::Object;
 
 /// Kubernetes' default.
@@ -14,32 +15,6 @@ const GRACE_SECONDS: i64 = 30;
 /// An answer of a language model takes up to a minute, and the pod's address half of that to be
 /// forgotten everywhere.
 const GRACE_MIN: i64 = 60;
-/// With this the HTTP add-on leaves scaling to others.
-const SKIP: &str = "/metadata/annotations/httpscaledobject.keda.sh~1skip-scaledobject-creation";
-
-/// A workload, as a `scaleTargetRef` names it.
-#[derive(Debug, PartialEq, Eq)]
-struct Target<'a> {
-    namespace: &'a str,
-    kind: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Target<'a> {
-    /// What `manifest` refers to at a JSON pointer.
-    fn of(manifest: &'a Manifest, pointer: &str) -> Option<Self> {
-        let name = manifest.text(&format!("{pointer}/name"))?;
-        let kind = manifest.text(&format!("{pointer}/kind")).unwrap_or("Deployment");
-        Some(Self { namespace: manifest.namespace(), kind, name })
-    }
-
-    /// Whether `manifest` is this workload.
-    fn is(&self, manifest: &Manifest) -> bool {
-        let Self { namespace, kind, name } = *self;
-        let named = manifest.namespace() == namespace && manifest.name() == name;
-        named && manifest.text("/kind") == Some(kind)
-    }
-}
 
 /// Applies the rules to one object, beside `all` manifests, itself among them.
 pub(crate) fn check(
@@ -48,39 +23,45 @@ pub(crate) fn check(
     place: &Place,
     findings: &mut Findings,
 ) {
-    let Some(target) = Target::of(object.manifest, "/spec/scaleTargetRef") else { return };
-    for other in all.iter().filter(|other| !std::ptr::eq(**other, object.manifest)) {
-        rival(&target, other, place, findings);
-        if target.is(other) {
-            workload(object, other, place, findings);
+    let Some(target) = Reference::of(object.manifest) else { return };
+    for other in all.iter().filter(|other| target.is(other)) {
+        workload(object, other, place, findings);
+    }
+    if !all.iter().any(|other| target.is(other)) {
+        missed(object, &target, all, (place, findings));
+    }
+}
+
+/// What the reference may be meant for, where files have only others of its name.
+fn missed(
+    object: &Object<'_>,
+    target: &Reference<'_>,
+    all: &[&Manifest],
+    (place, findings): (&Place, &mut Findings),
+) {
+    for other in all.iter().filter(|other| target.is_called(other)) {
+        let Some(word) = other.text("/kind").filter(|kind| is_workload(kind)) else { continue };
+        let namespace = other.namespace();
+        if namespace == target.namespace {
+            let message = format!("is a {}: these files have a {word} of that name", target.kind);
+            findings.add(Level::Warning, place, "scaleTargetRef.kind", message);
+        } else if word == target.kind && both_say_where(object.manifest, other) {
+            let message = format!(
+                "is looked for in {}: these files have it in {namespace} only",
+                target.namespace
+            );
+            findings.add(Level::Warning, place, "scaleTargetRef.name", message);
         }
     }
 }
 
-/// Two who scale one workload undo each other's work.
-fn rival(target: &Target<'_>, other: &Manifest, place: &Place, findings: &mut Findings) {
-    let group = other.text("/apiVersion").unwrap_or_default();
-    let name = other.name();
-    let message = match other.text("/kind") {
-        Some("ScaledObject") if group.starts_with("keda.sh/") => {
-            format!(
-                "is scaled by ScaledObject {name} as well: KEDA refuses the second; one with both triggers"
-            )
-        }
-        Some("HorizontalPodAutoscaler") => {
-            format!(
-                "is scaled by HorizontalPodAutoscaler {name} as well: KEDA refuses it; delete that one"
-            )
-        }
-        Some("HTTPScaledObject") if other.text(SKIP) != Some("true") => format!(
-            "is scaled by HTTPScaledObject {name} as well: the add-on makes a ScaledObject of its own; annotate it \
-             with httpscaledobject.keda.sh/skip-scaledobject-creation: \"true\", or use an InterceptorRoute"
-        ),
-        _ => return,
-    };
-    if Target::of(other, "/spec/scaleTargetRef").as_ref() == Some(target) {
-        findings.add(Level::Error, place, "scaleTargetRef", message);
-    }
+/// A namespace that is not written is given later, by Helm or Kustomize.
+fn both_say_where(object: &Manifest, other: &Manifest) -> bool {
+    [object, other].iter().all(|manifest| manifest.text("/metadata/namespace").is_some())
+}
+
+fn is_workload(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet")
 }
 
 /// What its pods need, so that scaling cuts nothing off and a start is not taken for a failure.

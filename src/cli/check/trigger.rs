@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::cli::check::connection;
 use crate::cli::check::finding::{Findings, Level, Place, Setting, Trigger};
 use crate::cli::check::manifest::TriggerManifest;
 use crate::engine::setup::Strategy;
-use crate::spec::{Faults, Limits, Spec, key, parse};
+use crate::spec::{Faults, Limits, Spec, closest, key, parse};
 
 /// Keys of which one is enough to see demand while there are no pods.
 const WAKE_KEYS: [&str; 4] = ["gateway", "activationQuery", "activationEndpoints", "signals"];
@@ -14,6 +15,9 @@ const PLACEHOLDERS: [(&str, &str); 2] =
     [("gateway", "keda-http"), ("signals", "[{name: unknown, query: unknown, target: 1}]")];
 /// A latency above a minute is rarely meant.
 const BARE_SECONDS_MAX: f64 = 60.0;
+const ADDRESS: &str = "scalerAddress";
+/// The types that call an external scaler.
+const TYPES: [&str; 2] = ["external", "external-push"];
 const SUFFIX: &str = "FromEnv";
 
 /// A trigger of ours, checked.
@@ -45,15 +49,22 @@ impl Understood {
 
 /// Whether an external trigger is meant for prescale.
 pub(crate) fn is_ours(trigger: &TriggerManifest) -> bool {
-    let address =
-        trigger.metadata.get("scalerAddress").is_some_and(|text| text.contains("prescale"));
+    let address = trigger.metadata.get(ADDRESS).is_some_and(|text| text.contains("prescale"));
     let keyed = trigger.metadata.keys().any(|name| key(base(name)).is_some());
     trigger.is_external() && (address || keyed)
 }
 
+/// Whether it is written for an external scaler and is of another type.
+fn is_mistyped(trigger: &TriggerManifest) -> bool {
+    let address = trigger.metadata.contains_key(ADDRESS);
+    let ours = |name: &String| key(base(name)).is_some() || name.eq_ignore_ascii_case(ADDRESS);
+    let near = closest(&trigger.kind, &TYPES).is_some() && trigger.metadata.keys().any(ours);
+    !trigger.is_external() && (address || near)
+}
+
 /// What has the address of an external scaler and is of no type that calls one: KEDA refuses it.
 pub(crate) fn mistyped(trigger: &TriggerManifest, place: &Place, findings: &mut Findings) {
-    if trigger.is_mistyped() {
+    if is_mistyped(trigger) {
         let place = Place { trigger: trigger.label.clone(), ..place.clone() };
         let message = format!(
             "{:?} calls no scaler at scalerAddress: must be external-push or external",
@@ -76,7 +87,7 @@ pub(crate) fn check(
 ) -> Understood {
     let place = Place { trigger: trigger.label.clone(), ..place.clone() };
     kedas(trigger, &place, findings);
-    connection(&trigger.metadata, &place, findings);
+    connection::check(&trigger.metadata, &place, findings);
     let (known, from_env) = split(&trigger.metadata, &place, findings);
     units(&known, &place, findings);
     let spec = match parse(namespace, name, &known, &Limits::default()) {
@@ -137,42 +148,6 @@ fn kedas(trigger: &TriggerManifest, place: &Place, findings: &mut Findings) {
         let message =
             "answers the HPA from KEDA's last poll: decisions arrive a pollingInterval late";
         findings.add(Level::Warning, place, "useCachedMetrics", message);
-    }
-}
-
-/// The keys that KEDA itself reads.
-fn connection(metadata: &BTreeMap<String, String>, place: &Place, findings: &mut Findings) {
-    let mut error = |key: &str, message: &str| findings.add(Level::Error, place, key, message);
-    match metadata.get("scalerAddress").map(String::as_str) {
-        None => error(
-            "scalerAddress",
-            "is missing: the host:port of prescale; KEDA reads it from no \
-                       variable",
-        ),
-        Some(address) if address.contains("://") || !address.contains(':') => {
-            error("scalerAddress", "must be host:port without a scheme");
-        }
-        Some(_) => {}
-    }
-    for name in ["caCert", "tlsClientCert", "tlsClientKey"] {
-        if metadata.contains_key(name) {
-            error(
-                name,
-                "is ignored by KEDA in metadata, which may leave the connection unencrypted: \
-                   put it into a TriggerAuthentication",
-            );
-        }
-    }
-    if metadata.contains_key("tlsCertFile") {
-        error("tlsCertFile", "was removed in KEDA 2.17: put caCert into a TriggerAuthentication");
-    }
-    let on = |name: &str| metadata.get(name).is_some_and(|text| text == "true");
-    if on("unsafeSsl") && !on("enableTLS") {
-        let message = "does not enable TLS by itself: set enableTLS: \"true\", or leave it out";
-        findings.add(Level::Warning, place, "unsafeSsl", message);
-    } else if on("unsafeSsl") {
-        let message = "accepts any certificate; put caCert into a TriggerAuthentication instead";
-        findings.add(Level::Warning, place, "unsafeSsl", message);
     }
 }
 

@@ -1,5 +1,4 @@
-//! Traps on the way to zero replicas and back: what wakes, how long it takes to sleep, and what an
-//! error does meanwhile.
+//! Traps on the way to zero replicas and back: what wakes, and how long it takes to sleep.
 //!
 //! Given an object as the other rules see it. What it says of KEDA is of KEDA 2.20.
 
@@ -18,7 +17,6 @@ const COOLDOWN_MIN: i64 = 60;
 
 /// Applies every rule about zero to one object.
 pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    fallback(object, place, findings);
     idle_replicas(object, place, findings);
     if !object.reaches_zero() {
         return;
@@ -32,36 +30,6 @@ pub(crate) fn check(object: &Object<'_>, place: &Place, findings: &mut Findings)
     }
     for ours in object.ours {
         idle_time(object, ours, findings);
-    }
-}
-
-/// An error of ours holds, also at zero. A fallback turns it into a number: KEDA 2.19 and later count
-/// it as activity, so that whatever cannot be read wakes; with replicas 0 it is no number but idleness.
-fn fallback(object: &Object<'_>, place: &Place, findings: &mut Findings) {
-    if !object.manifest.has("/spec/fallback") {
-        return;
-    }
-    let failures = object.manifest.int("/spec/fallback/failureThreshold").unwrap_or(0);
-    let replicas = object.manifest.int("/spec/fallback/replicas").unwrap_or(0);
-    if replicas == 0 && object.min() == 0 {
-        let message = "with replicas 0 and minReplicaCount 0 a lost datasource scales to zero after \
-                       cooldownPeriod, whatever serves; leave it out: an error holds what is there";
-        findings.add(Level::Error, place, "fallback", message);
-    } else if object.reaches_zero() {
-        let message = format!(
-            "with zero replicas allowed, an error wakes what sleeps, to {replicas}: KEDA counts fallback as \
-             demand since 2.19; leave it out: an error holds what is there, asleep or not"
-        );
-        findings.add(Level::Error, place, "fallback", message);
-    }
-    let seconds = failures.saturating_mul(object.polling());
-    if seconds > object.cooldown() {
-        let message = format!(
-            "acts after {failures} x {} s, later than cooldownPeriod {} s: KEDA may be at zero by then",
-            object.polling(),
-            object.cooldown()
-        );
-        findings.add(Level::Error, place, "fallback.failureThreshold", message);
     }
 }
 
