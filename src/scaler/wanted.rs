@@ -31,7 +31,7 @@ impl Known {
         let ends = minutes.first().zip(minutes.last()).map(|(first, last)| (first.at, last.at));
         let known = minutes.iter().filter(|minute| minute.is_known()).map(|minute| minute.at);
         let count = known.clone().count();
-        Self { ends, minutes: count, newest: known.clone().last(), holes: holes(known) }
+        Self { ends, minutes: count, newest: known.clone().next_back(), holes: holes(known) }
     }
 }
 
