@@ -102,9 +102,9 @@ def row(name, cold_start, result):
         cells += ["never attained", f"{auto:.0f}" if auto else "never", f"{oracle:.0f}", "-", "-"]
     else:
         gap = 1 - oracle / reactive
-        closed = (reactive - auto) / (reactive - oracle) if auto else float("nan")
-        cells += [f"{reactive:.0f}", f"{auto:.0f} ({auto / reactive - 1:+.1%})", f"{oracle:.0f}"]
-        cells += [f"{gap:.3f}", f"{closed:.0%}"]
+        tuned = f"{auto:.0f} ({auto / reactive - 1:+.1%})" if auto else "never"
+        closed = f"{(reactive - auto) / (reactive - oracle):.0%}" if auto else "-"
+        cells += [f"{reactive:.0f}", tuned, f"{oracle:.0f}", f"{gap:.3f}", closed]
     cells += [f"{missed[0]:.2f} -> {missed[1]:.2f}", f"{hours[1] / hours[0] - 1:+.1%}"]
     return "| " + " | ".join(cells) + " |"
 

@@ -167,7 +167,8 @@ async fn a_server_for_which_a_day_is_too_much_is_asked_for_less() {
 async fn how_often_pods_were_scraped_is_looked_up_once_and_not_insisted_upon() {
     let forty = |request: &Request| envelope(&eights(request).replace("\"8\"", "\"40\""), "");
     let cannot = |_: &Request| Reply::Answer(422, Vec::new(), r#"{"status":"error"}"#.into());
-    let rows: [(fn(&Request) -> Reply, &str); 2] = [(forty, "[75s]"), (cannot, "[120s]")];
+    type Answer = fn(&Request) -> Reply;
+    let rows: [(Answer, &str); 2] = [(forty, "[75s]"), (cannot, "[120s]")];
     for (look, range) in rows {
         let server = Server::start(move |request| {
             let looks = request.form["query"].contains("count_over_time");
