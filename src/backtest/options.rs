@@ -87,6 +87,8 @@ pub struct Options {
     pub profile: Profile,
     /// From creation to serving.
     pub cold_start: ColdStart,
+    /// Time between two scrapes where a policy's source says nothing else; whole milliseconds, above 0.
+    pub scrape_interval: Duration,
     /// How requests are spread.
     pub routing: Routing,
     /// How long the gateway holds a request while no replica is ready; zero: refused at once.

@@ -32,11 +32,11 @@ pub const REPLICAS_MAX: u32 = 1000;
 /// Kubernetes' 30 s, too short for an answer of minutes; two minutes finish nearly all.
 const GRACE: Duration = Duration::from_mins(2);
 
-/// What a Prometheus shows of the pods where a policy's source says nothing else: scraped every 15 s,
-/// `rate(..[2m])`, the 95th percentile.
-fn pipeline(policy: &Policy) -> Pipeline {
+/// What a Prometheus shows of the pods where a policy's source says nothing else: scraped every
+/// `interval`, `rate(..[2m])`, the 95th percentile.
+fn pipeline(policy: &Policy, interval: Duration) -> Pipeline {
     Pipeline {
-        interval: policy.scrape.unwrap_or(Duration::from_secs(15)),
+        interval: policy.scrape.unwrap_or(interval),
         window: Duration::from_mins(2),
         quantile: policy.quantile.unwrap_or(0.95),
     }
@@ -62,6 +62,7 @@ pub(super) struct History<'a> {
 pub(super) struct Stage<'a> {
     history: History<'a>,
     settings: Settings,
+    scraped: Duration,
     setup: Setup,
     /// Requests per second that one replica carries at saturation.
     pub(super) knee: f64,
@@ -93,7 +94,8 @@ impl<'a> Stage<'a> {
         let has_kv = options.profile.kv_tokens > 0;
         let frame = Frame { has_kv, objectives: options.objectives, limits };
         let setup = trigger::setup(frame, &options.metadata)?;
-        Ok(Self { history, settings, setup, knee, limits, initial })
+        let scraped = options.scrape_interval;
+        Ok(Self { history, settings, scraped, setup, knee, limits, initial })
     }
 
     /// One run.
@@ -109,7 +111,7 @@ impl<'a> Stage<'a> {
             objectives: self.settings.objectives,
             initial: law.begins().unwrap_or(self.initial),
             seed: job.seed,
-            pipeline: pipeline(job.policy),
+            pipeline: pipeline(job.policy, self.scraped),
             settings: self.settings.clone(),
             limits: self.limits,
             disturbances: Vec::new(),

@@ -124,6 +124,10 @@ pub(super) struct Args {
     #[arg(long, default_value = "100s", value_parser = parse::cold_start)]
     #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "World")]
     cold_start: ColdStart,
+    /// Time between two scrapes of a pod, of kube-state-metrics and of the gateway
+    #[arg(long, default_value = "15s", value_parser = parse::scrape_interval)]
+    #[arg(allow_hyphen_values = true, value_name = "DURATION", help_heading = "World")]
+    scrape_interval: Duration,
     /// How requests are spread over replicas
     #[arg(long, value_enum, default_value = "least-load", help_heading = "World")]
     routing: Spread,
@@ -285,6 +289,7 @@ fn options(args: Args) -> Options {
         rate_scale: args.rate_scale,
         profile: args.profile,
         cold_start: args.cold_start,
+        scrape_interval: args.scrape_interval,
         routing: match args.routing {
             Spread::LeastLoad => Routing::LeastLoad,
             Spread::RoundRobin => Routing::RoundRobin,

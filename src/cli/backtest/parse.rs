@@ -31,6 +31,11 @@ pub(super) fn hold(text: &str) -> Result<Duration, String> {
     between(text, Duration::ZERO, Duration::from_hours(1))
 }
 
+/// A scrape interval: 1 s to 2 min, of which five fit into what the engine remembers.
+pub(super) fn scrape_interval(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_mins(2))
+}
+
 /// How far back: 10 min to 366 d.
 pub(super) fn range(text: &str) -> Result<Duration, String> {
     between(text, Duration::from_mins(10), Duration::from_hours(24 * 366))

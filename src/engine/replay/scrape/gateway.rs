@@ -55,11 +55,12 @@ impl Gateway {
         // The change across the minute's edge counts, as an increase over raw samples does.
         let from = at.minus(MINUTE);
         let idx = self.pages.partition_point(|page| page.at <= from);
-        let before = self.pages.get(idx.saturating_sub(1)).map_or(0.0, |page| page.arrived);
-        let arrived = if idx < self.pages.len() { newest.arrived - before } else { 0.0 };
+        let before = self.pages.get(idx.saturating_sub(1)).unwrap_or(newest);
+        let arrived = if idx < self.pages.len() { newest.arrived - before.arrived } else { 0.0 };
+        let seconds = newest.at.since(before.at).max(Duration::from_secs(1)).as_secs_f64();
         Some(GatewayReading {
             held: Some(arrived),
-            arrivals_per_second: Some(arrived / MINUTE.as_secs_f64()),
+            arrivals_per_second: Some(arrived / seconds),
             age,
             refuses: true,
         })
