@@ -229,7 +229,9 @@ impl Capacity {
         let Some(all) = totals.get(&Role::Finished) else { return };
         let rate = |role| totals.get(&role).and_then(|total| total.read(Bound::Low));
         // Of the same pods: tokens that cannot be read must not make the requests look smaller.
-        let unrated = |role| signals.serving.values().any(|pod| pod.unrated.contains(&role));
+        let counts = |pod: &&PodReading| pod.rate(Role::Finished).is_some();
+        let unrated =
+            |role| signals.serving.values().filter(counts).any(|pod| pod.unrated.contains(&role));
         let of_others =
             |role| unrated(role) || totals.get(&role).is_some_and(|total| total.known != all.known);
         let tokens = [Role::GenerationTokens, Role::PromptTokens, Role::CachedTokens];
