@@ -18,6 +18,7 @@ pub(crate) fn options(policy: &str, shape: &str) -> Options {
         rate_scale: 1.0,
         profile: Profile::qwen3_32b_tp2_h100(),
         cold_start: ColdStart::warm_node(),
+        scrape_interval: Duration::from_secs(15),
         routing: Routing::LeastLoad,
         hold: Duration::from_mins(5),
         objectives: Objectives { ttft: Duration::from_secs(3), tpot: Duration::from_millis(100) },
