@@ -1,4 +1,5 @@
-//! From ticks to minutes: a minute is what the tick at its end read over the minute behind it.
+//! From ticks to minutes: a minute is what the tick at its end read over the minute behind it; where none
+//! is there, the last one before or, if that was long before, the first one after.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::engine::arrived::Minute;
 use crate::engine::units::Timestamp;
 
 /// A reading looks back over about a minute; one taken earlier in a minute than this is mostly about
-/// the one before.
-const EARLIEST: Duration = Duration::from_secs(30);
+/// the one before, one taken later about its own.
+const HALF: Duration = Duration::from_secs(30);
 
 /// What a tick measured; as in [`Minute`].
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -46,7 +47,9 @@ impl Meter {
             (minute - 1, Some(measured))
         } else {
             let (before, read) = last?;
-            (minute_of(before), (into(before) >= EARLIEST).then_some(read))
+            let over = minute_of(before);
+            let late = over == minute - 1 && into(at) < HALF;
+            (over, (into(before) >= HALF).then_some(read).or_else(|| late.then_some(measured)))
         };
         // Set back by more, the clock was wrong before.
         self.closed = self.closed.filter(|closed| *closed <= over + BACK_MAX);
@@ -106,10 +109,19 @@ mod tests {
         );
         check("the mark is missed", &[(45, 1.0), (75, 2.0)], &[(0, Some(1.0))]);
         check(
-            "too early to tell",
+            "too early, and soon after",
             &[(60, 1.0), (75, 2.0), (135, 3.0)],
-            &[(0, Some(1.0)), (1, None)],
+            &[(0, Some(1.0)), (1, Some(3.0))],
         );
+        check(
+            "too early to tell, and too late",
+            &[(60, 1.0), (75, 2.0), (155, 3.0), (195, 4.0)],
+            &[(0, Some(1.0)), (1, None), (2, Some(3.0))],
+        );
+        let ticks: Vec<_> = (0_i32..=12).map(|k| (i64::from(k) * 50, f64::from(k))).collect();
+        let expected = [0.0, 1.0, 2.0, 3.0, 5.0, 6.0, 7.0, 8.0, 9.0, 11.0, 12.0];
+        let minutes: Vec<_> = (-1..).zip(expected.map(Some)).collect();
+        check("every 50 s", &ticks, &minutes);
         check(
             "a clock set back",
             &[(60, 1.0), (0, 2.0), (60, 3.0), (120, 4.0)],
