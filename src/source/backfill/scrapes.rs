@@ -39,11 +39,16 @@ pub(super) fn query(target: &Target, workload: &WorkloadRef) -> Option<String> {
     let preset = preset(target.engine);
     let names: Vec<&str> =
         families(&preset, &[role]).iter().flat_map(|family| family.every_name()).collect();
-    let most = |style| {
-        let samples = select(target, workload, &names, style, COUNTED);
-        format!("max(count_over_time({samples}))")
+    // One by one: without its name one family looks like the other, which Prometheus refuses.
+    let counts = |style| {
+        let count = move |name: &&str| {
+            let samples = select(target, workload, &[name], style, COUNTED);
+            format!("count_over_time({samples})")
+        };
+        names.iter().map(count).collect::<Vec<_>>()
     };
-    Some(Style::ALL.map(most).join(" or "))
+    let counts: Vec<String> = Style::ALL.into_iter().flat_map(counts).collect();
+    Some(format!("max({})", counts.join(" or ")))
 }
 
 /// At which instants: from when until when, and how far apart.
@@ -76,14 +81,35 @@ impl Scrapes {
 mod tests {
     use std::time::Duration;
 
-    use super::{DAY, Scrapes, span};
+    use super::{DAY, Scrapes, query, span};
     use crate::engine::series::{Sample, Series};
     use crate::engine::units::Timestamp;
     use crate::source::assemble::RawSeries;
     use crate::source::prometheus::answer::Data;
+    use crate::spec::{Limits, WorkloadRef, parse};
 
     fn at(hours: i64) -> Timestamp {
         Timestamp::from_unix_ms((480_000 + hours) * 3_600_000)
+    }
+
+    #[test]
+    fn families_are_counted_one_by_one() {
+        let asked = |metadata: &[(&str, &str)]| {
+            let given =
+                metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let spec = parse("llm", "chat", &given.collect(), &Limits::default()).unwrap();
+            query(&spec.target, &WorkloadRef { kind: None, name: "chat".to_owned() })
+        };
+        for engine in ["vllm", "sglang", "tgi", "trtllm", "triton", "llamacpp", "dynamo", "gpu"] {
+            let target =
+                if engine == "gpu" { ("gpuUtilization", "60%") } else { ("requestRate", "2") };
+            let text = asked(&[("engine", engine), target]).unwrap();
+            assert!(promql_parser::parser::parse(&text).is_ok(), "{text}");
+            assert!(text.starts_with("max(count_over_time({__name__=\""), "{text}");
+            assert!(!text.contains("__name__=~"), "{text}");
+        }
+        let scraped = [("engine", "vllm"), ("endpoints", "dns://chat:8000")];
+        assert_eq!(asked(&scraped), None);
     }
 
     #[test]
