@@ -145,9 +145,9 @@ fn what_is_old_is_forgotten_in_the_background() {
         (0..20).filter(own).count()
     };
     for name in ["recent", "older"] {
-        assert!(store.add_minutes(&key(name, "t"), &[at(29), at(31)]));
+        assert!(store.add_minutes(&key(name, "t"), &[at(29), at(33)]));
     }
-    assert!(store.add_minutes(&key("gone", "t"), &[at(31)]));
+    assert!(store.add_minutes(&key("gone", "t"), &[at(33)]));
     store.set_cursor(&key("gone", "t"), AT);
     let all = Timestamp::default();
     let counted = |name: &str| store.minutes(&key(name, "t"), all).len();
