@@ -83,11 +83,13 @@ impl Input<'_> {
         Some(waiting.max(held - running))
     }
 
-    /// Arriving requests per second: the gateway's count, else the engines'; refused requests are
-    /// demand as well.
+    /// Arriving requests per second: the gateway's count of a minute or what came to the engines, whichever
+    /// is more. The gateway knows of those that it holds; in the engines a rise shows sooner. Refused
+    /// requests are demand as well.
     #[must_use]
     pub fn arrivals(&self) -> Option<f64> {
-        Some(self.signals.outside.arrivals.or_else(|| self.came())? + self.refused())
+        let most = [self.signals.outside.arrivals, self.came()].into_iter().flatten();
+        Some(most.reduce(f64::max)? + self.refused())
     }
 
     /// Refused requests per second beside those that are counted: who counts requests as they come has
